@@ -1,0 +1,190 @@
+//! The record: one message as it lies in a queue's chunk, in the journal and in the store, in the wire's own shape.
+//!
+//! ```text
+//!  0        4       5          6          8             12
+//!  +--------+-------+----------+----------+-------------+----------+----------------+------+
+//!  | length | flags | priority | envelope | header size | envelope | content header | body |
+//!  |  u32   |  u8   |    u8    |   u16    |     u32     |          |                |      |
+//!  +--------+-------+----------+----------+-------------+----------+----------------+------+
+//! ```
+//!
+//! Integers are little-endian; `length` counts the whole record. The envelope is the exchange and the routing key as short strings,
+//! length octets included, and the content header is the payload of the header frame: a delivery copies both as they are.
+//! A message is encoded once, on arrival. Nothing here looks into properties.
+
+/// Octets before the envelope.
+pub const PREFIX: usize = 12;
+
+/// What the flags octet of a record says.
+pub mod flags {
+    /// `delivery-mode` 2: kept across restarts when its queue is durable.
+    pub const PERSISTENT: u8 = 1;
+    /// Not a message: holds the place of one that was settled before a restart, so that its neighbours keep their sequences.
+    pub const HOLE: u8 = 0x80;
+}
+
+/// One message, borrowed from wherever its bytes are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Record<'a>(&'a [u8]);
+
+impl<'a> Record<'a> {
+    /// The record at the front of `bytes`, or `None` if they do not begin with a whole and consistent one.
+    #[must_use]
+    pub fn first_of(bytes: &'a [u8]) -> Option<Self> {
+        let prefix = bytes.first_chunk::<PREFIX>()?;
+        let length = length_of(prefix);
+        let record = bytes.get(..length).filter(|record| record.len() >= PREFIX)?;
+        (PREFIX + Self(record).envelope_size() + Self(record).header_size() <= length).then_some(Self(record))
+    }
+
+    /// All octets of the record.
+    #[must_use]
+    pub fn bytes(self) -> &'a [u8] {
+        self.0
+    }
+    /// See [`flags`].
+    #[must_use]
+    pub fn flags(self) -> u8 {
+        self.0[4]
+    }
+    /// Kept across restarts when its queue is durable.
+    #[must_use]
+    pub fn is_persistent(self) -> bool {
+        self.flags() & flags::PERSISTENT != 0
+    }
+    /// The place of a message that was settled before a restart.
+    #[must_use]
+    pub fn is_hole(self) -> bool {
+        self.flags() & flags::HOLE != 0
+    }
+    /// The property `priority`, 0 if it was not given.
+    #[must_use]
+    pub fn priority(self) -> u8 {
+        self.0[5]
+    }
+    fn envelope_size(self) -> usize {
+        usize::from(u16::from_le_bytes([self.0[6], self.0[7]]))
+    }
+    fn header_size(self) -> usize {
+        u32::from_le_bytes([self.0[8], self.0[9], self.0[10], self.0[11]]) as usize
+    }
+    /// Exchange and routing key, as short strings back to back.
+    #[must_use]
+    pub fn envelope(self) -> &'a [u8] {
+        &self.0[PREFIX..PREFIX + self.envelope_size()]
+    }
+    /// The payload of the content header frame.
+    #[must_use]
+    pub fn header(self) -> &'a [u8] {
+        let at = PREFIX + self.envelope_size();
+        &self.0[at..at + self.header_size()]
+    }
+    /// The content.
+    #[must_use]
+    pub fn body(self) -> &'a [u8] {
+        &self.0[PREFIX + self.envelope_size() + self.header_size()..]
+    }
+}
+
+impl std::fmt::Debug for Record<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "Record {{ flags: {}, priority: {}, body: {} octets }}",
+            self.flags(),
+            self.priority(),
+            self.body().len()
+        )
+    }
+}
+
+fn length_of(prefix: &[u8; PREFIX]) -> usize {
+    u32::from_le_bytes([prefix[0], prefix[1], prefix[2], prefix[3]]) as usize
+}
+
+/// A run of whole records, back to back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Records<'a> {
+    /// The records' octets.
+    pub bytes: &'a [u8],
+    /// How many there are.
+    pub count: u32,
+}
+
+impl<'a> Records<'a> {
+    /// Walks over the records. Stops at octets that are no record, which a checksum has ruled out for what comes from disk.
+    pub fn iter(self) -> impl Iterator<Item = Record<'a>> {
+        let mut rest = self.bytes;
+        std::iter::from_fn(move || {
+            let record = Record::first_of(rest)?;
+            rest = &rest[record.bytes().len()..];
+            Some(record)
+        })
+    }
+}
+
+/// The largest record, and so the largest message with its header and envelope: lengths are 32 bits wide.
+pub const LENGTH_MAX: usize = u32::MAX as usize;
+
+/// Appends the beginning of a record whose body of `body_size` octets the caller appends next.
+///
+/// # Panics
+/// If the record would pass [`LENGTH_MAX`] or the envelope 512 octets: `max_message_size` and the short strings' own limit rule both out.
+pub fn begin(out: &mut Vec<u8>, flags: u8, priority: u8, envelope: &[u8], header: &[u8], body_size: usize) {
+    let length = PREFIX + envelope.len() + header.len() + body_size;
+    assert!(length <= LENGTH_MAX && envelope.len() <= 512, "a record of {length} octets");
+    let mut prefix = [0; PREFIX];
+    prefix[..4].copy_from_slice(&(length as u32).to_le_bytes());
+    prefix[4] = flags;
+    prefix[5] = priority;
+    prefix[6..8].copy_from_slice(&(envelope.len() as u16).to_le_bytes());
+    prefix[8..].copy_from_slice(&(header.len() as u32).to_le_bytes());
+    out.reserve(length);
+    out.extend_from_slice(&prefix);
+    out.extend_from_slice(envelope);
+    out.extend_from_slice(header);
+}
+
+/// Appends a whole record.
+pub fn push(out: &mut Vec<u8>, flags: u8, priority: u8, envelope: &[u8], header: &[u8], body: &[u8]) {
+    begin(out, flags, priority, envelope, header, body.len());
+    out.extend_from_slice(body);
+}
+
+/// Appends the place of a message that is gone.
+pub fn push_hole(out: &mut Vec<u8>) {
+    push(out, flags::HOLE, 0, &[], &[], &[]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_reads_back_what_was_written() {
+        let mut bytes = Vec::new();
+        push(&mut bytes, flags::PERSISTENT, 7, b"\x01x\x03key", b"header", b"body");
+        push_hole(&mut bytes);
+        let records: Vec<_> = Records { bytes: &bytes, count: 2 }.iter().collect();
+        assert_eq!(records.len(), 2);
+        let record = records[0];
+        assert!(record.is_persistent() && !record.is_hole());
+        assert_eq!(
+            (record.priority(), record.envelope(), record.header(), record.body()),
+            (7, &b"\x01x\x03key"[..], &b"header"[..], &b"body"[..])
+        );
+        assert!(records[1].is_hole());
+    }
+
+    #[test]
+    fn what_is_cut_short_or_inconsistent_is_no_record() {
+        let mut bytes = Vec::new();
+        push(&mut bytes, 0, 0, b"\0\0", b"header", b"body");
+        for end in 0..bytes.len() {
+            assert_eq!(Record::first_of(&bytes[..end]), None, "cut at {end}");
+        }
+        bytes[8] = 200;
+        assert_eq!(Record::first_of(&bytes), None, "a header longer than the record");
+        assert_eq!(Record::first_of(&[0; PREFIX]), None, "a length of zero");
+    }
+}
