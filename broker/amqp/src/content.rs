@@ -1,6 +1,6 @@
 //! Contents (AMQP 0-9-1, section 4.2.6): the header frame's payload, and the properties of class basic in it.
 
-use crate::wire::{Domain, Reader, Writer};
+use crate::wire::{Domain, Reader, Writer, read_as};
 use crate::{Fault, RawTable, ShortStr, WireError};
 
 /// The class whose contents are messages.
@@ -51,14 +51,12 @@ impl<'a> ContentHeader<'a> {
 }
 
 macro_rules! properties {
-    ($($(#[$doc:meta])* $bit:literal $name:literal $field:ident: $domain:ty,)*) => {
+    ($($(#[$doc:meta])* $bit:literal $name:literal $field:ident: $ty:ty $(as $domain:ident)?,)*) => {
         /// The properties of a message (class basic).
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         pub struct Properties<'a> {
-            $($(#[$doc])* pub $field: Option<$domain>,)*
+            $($(#[$doc])* pub $field: Option<$ty>,)*
         }
-
-        const KNOWN: u16 = 0 $(| 1 << $bit)*;
 
         impl<'a> Properties<'a> {
             /// Reads property flags and list.
@@ -66,13 +64,13 @@ macro_rules! properties {
             /// # Errors
             /// 502 if a property is malformed, unknown or followed by more octets.
             pub fn decode(properties: &'a [u8]) -> Result<Self, WireError> {
-                let mut reader = Reader::new(properties);
-                let flags = flags(&mut reader)?;
+                let reader = &mut Reader::new(properties);
+                let flags = flags(reader)?;
                 let properties = Self {
                     $($field: if flags & 1 << $bit == 0 {
                         None
                     } else {
-                        Some(<$domain as Domain>::read(&mut reader).map_err(|fault| malformed($name, fault))?)
+                        Some(read_as!(reader, $ty $(, $domain)?).map_err(|fault| malformed($name, fault))?)
                     },)*
                 };
                 match reader.rest().len() {
@@ -96,9 +94,9 @@ macro_rules! properties {
 
 properties! {
     /// MIME type of the body.
-    15 "content-type" content_type: ShortStr<'a>,
+    15 "content-type" content_type: ShortStr<'a> as Octets,
     /// MIME encoding of the body.
-    14 "content-encoding" content_encoding: ShortStr<'a>,
+    14 "content-encoding" content_encoding: ShortStr<'a> as Octets,
     /// What applications and headers exchanges make of it.
     13 "headers" headers: RawTable<'a>,
     /// 1 transient, 2 persistent.
@@ -106,23 +104,23 @@ properties! {
     /// 0 to 9 by the specification, 0 to 255 in RabbitMQ.
     11 "priority" priority: u8,
     /// To which request this is the response.
-    10 "correlation-id" correlation_id: ShortStr<'a>,
+    10 "correlation-id" correlation_id: ShortStr<'a> as Octets,
     /// Where the response is to go.
-    9 "reply-to" reply_to: ShortStr<'a>,
+    9 "reply-to" reply_to: ShortStr<'a> as Octets,
     /// Time to live in ms, as decimal digits (RabbitMQ).
-    8 "expiration" expiration: ShortStr<'a>,
+    8 "expiration" expiration: ShortStr<'a> as Octets,
     /// The application's name for the message.
-    7 "message-id" message_id: ShortStr<'a>,
+    7 "message-id" message_id: ShortStr<'a> as Octets,
     /// Seconds since 1970 UTC.
     6 "timestamp" timestamp: u64,
     /// The property `type`: the application's kind of message.
-    5 "type" kind: ShortStr<'a>,
+    5 "type" kind: ShortStr<'a> as Octets,
     /// Who published it; verified by the broker.
-    4 "user-id" user_id: ShortStr<'a>,
+    4 "user-id" user_id: ShortStr<'a> as Octets,
     /// Which application published it.
-    3 "app-id" app_id: ShortStr<'a>,
+    3 "app-id" app_id: ShortStr<'a> as Octets,
     /// Deprecated, carried along.
-    2 "cluster-id" cluster_id: ShortStr<'a>,
+    2 "cluster-id" cluster_id: ShortStr<'a> as Octets,
 }
 
 #[cold]
@@ -130,10 +128,10 @@ fn malformed(property: &'static str, fault: Fault) -> WireError {
     WireError::Property { property, fault }
 }
 
-/// Reads the flags; bits 1 and 0 (a continuation) name properties that class basic does not have.
+/// Reads the flags. Bit 0 would announce more of them, for properties that class basic does not have; bit 1 means nothing.
 fn flags(reader: &mut Reader<'_>) -> Result<u16, WireError> {
-    let flags = reader.u16().map_err(|fault| malformed("flags", fault))?;
-    if flags & !KNOWN != 0 {
+    let flags = reader.u16().map_err(|fault| malformed("flags", fault.into()))?;
+    if flags & 1 != 0 {
         return Err(WireError::PropertyFlags(flags));
     }
     Ok(flags)
@@ -154,17 +152,17 @@ pub fn delivery_mode_and_priority(properties: &[u8]) -> Result<(Option<u8>, Opti
     }
     for (flag, name) in [(1 << 15, "content-type"), (1 << 14, "content-encoding")] {
         if flags & flag != 0 {
-            reader.short().map_err(|fault| malformed(name, fault))?;
+            reader.short().map_err(|fault| malformed(name, fault.into()))?;
         }
     }
     if flags & 1 << 13 != 0 {
-        reader.long().map_err(|fault| malformed("headers", fault))?;
+        reader.long().map_err(|fault| malformed("headers", fault.into()))?;
     }
     let mut octet = |flag, name| {
         if flags & flag == 0 {
             return Ok(None);
         }
-        reader.u8().map(Some).map_err(|fault| malformed(name, fault))
+        reader.u8().map(Some).map_err(|fault| malformed(name, fault.into()))
     };
     Ok((octet(DELIVERY_MODE, "delivery-mode")?, octet(PRIORITY, "priority")?))
 }

@@ -1,7 +1,7 @@
 //! The few methods that travel by the million, hand-tuned. Nothing here that the general codec does not do as well, only slower; the tests hold
 //! one against the other.
 
-use crate::frame::{self, FrameKind, OVERHEAD};
+use crate::frame::{self, FrameKind, OVERHEAD, payload_max, payload_max_accepted};
 use crate::{ShortStr, basic};
 
 /// A `basic.publish` with its whole content.
@@ -37,7 +37,7 @@ pub fn publish(buf: &[u8], frame_max: u32) -> Option<(Publish<'_>, usize)> {
     let (&[1, c0, c1, s0, s1, s2, s3, 0, 60, 0, 40, _, _], rest) = buf.split_first_chunk::<13>()? else {
         return None;
     };
-    let limit = payload_limit(frame_max);
+    let limit = payload_max_accepted(frame_max);
     let method_size = u32::from_be_bytes([s0, s1, s2, s3]);
     let (fields, rest) = payload(rest, method_size.checked_sub(6)?)?;
     let (&exchange_size, strings) = fields.split_first()?;
@@ -93,16 +93,6 @@ fn payload(buf: &[u8], size: u32) -> Option<(&[u8], &[u8])> {
     let (payload, rest) = buf.split_at_checked(size as usize)?;
     let (&end, rest) = rest.split_first()?;
     (end == frame::END).then_some((payload, rest))
-}
-
-/// How many octets a frame may carry; `frame_max` counts the whole frame, 0 means no limit.
-#[inline]
-fn payload_limit(frame_max: u32) -> u32 {
-    if frame_max == 0 {
-        u32::MAX
-    } else {
-        frame_max.saturating_sub(OVERHEAD as u32)
-    }
 }
 
 /// Appends `basic.deliver` with its content: method frame, header frame, and body frames of at most `frame_max` octets (0: no limit).
@@ -226,7 +216,7 @@ fn reserve(out: &mut Vec<u8>, method_size: usize, header: &[u8], body: &[u8], fr
     let pieces = if body.is_empty() {
         0
     } else {
-        1 + body.len() / payload_limit(frame_max).max(1) as usize
+        1 + body.len() / payload_max(frame_max) as usize
     };
     out.reserve(method_size + header.len() + body.len() + (2 + pieces) * OVERHEAD);
 }
@@ -252,7 +242,7 @@ fn content(out: &mut Vec<u8>, channel: u16, header: &[u8], body: &[u8], frame_ma
     out.extend_from_slice(&frame_head(FrameKind::Header, channel, header.len()));
     out.extend_from_slice(header);
     out.push(frame::END);
-    for piece in body.chunks(payload_limit(frame_max).max(1) as usize) {
+    for piece in body.chunks(payload_max(frame_max) as usize) {
         out.extend_from_slice(&frame_head(FrameKind::Body, channel, piece.len()));
         out.extend_from_slice(piece);
         out.push(frame::END);

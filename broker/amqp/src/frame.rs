@@ -64,7 +64,8 @@ pub struct Frame<'a> {
 
 /// The frame at the front of `buf`, and how many octets it takes there. `None`: more octets are needed.
 ///
-/// `frame_max` counts the whole frame, its 8 octets of overhead included; 0 means no limit.
+/// `frame_max` counts the whole frame, its 8 octets of overhead included; 0 means no limit. As in RabbitMQ, a frame may be 8 octets larger, for
+/// clients that count without the overhead.
 ///
 /// # Errors
 /// All are frame errors (501): an unknown type, a size beyond the limit (both known from the head alone), another end octet than 206,
@@ -79,12 +80,12 @@ pub fn next_frame(buf: &[u8], frame_max: u32) -> Result<Option<(Frame<'_>, usize
         return Ok(None);
     };
     let size = u32::from_be_bytes([s0, s1, s2, s3]);
-    let whole = u64::from(size) + OVERHEAD as u64;
-    if frame_max != 0 && whole > u64::from(frame_max) {
-        return Err(WireError::FrameTooLarge { size: whole, frame_max });
+    if size > payload_max_accepted(frame_max) {
+        let size = u64::from(size) + OVERHEAD as u64;
+        return Err(WireError::FrameTooLarge { size, frame_max });
     }
     if kind == FrameKind::Heartbeat && size != 0 {
-        return Err(WireError::HeartbeatPayload(size as usize));
+        return Err(WireError::HeartbeatPayload(size));
     }
     let Some((payload, rest)) = rest.split_at_checked(size as usize) else {
         return Ok(None);
@@ -96,6 +97,22 @@ pub fn next_frame(buf: &[u8], frame_max: u32) -> Result<Option<(Frame<'_>, usize
             Ok(Some((Frame { kind, channel, payload }, payload.len() + OVERHEAD)))
         }
         Some(&other) => Err(WireError::FrameEnd(other)),
+    }
+}
+
+/// The largest payload that is accepted.
+#[inline]
+pub(crate) fn payload_max_accepted(frame_max: u32) -> u32 {
+    if frame_max == 0 { u32::MAX } else { frame_max }
+}
+
+/// The largest payload that is sent; never 0.
+#[inline]
+pub(crate) fn payload_max(frame_max: u32) -> u32 {
+    if frame_max == 0 {
+        u32::MAX
+    } else {
+        frame_max.saturating_sub(OVERHEAD as u32).max(1)
     }
 }
 
@@ -114,6 +131,6 @@ pub fn write_heartbeat(out: &mut Vec<u8>) {
 pub(crate) fn framed(kind: FrameKind, channel: u16, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     let [c0, c1] = channel.to_be_bytes();
     out.extend_from_slice(&[kind as u8, c0, c1]);
-    crate::value::with_length(out, write);
+    crate::wire::with_length(out, write);
     out.push(END);
 }

@@ -14,6 +14,7 @@
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
 pub mod content;
+mod equality;
 mod error;
 pub mod fast;
 pub mod frame;
@@ -24,9 +25,9 @@ mod table;
 mod value;
 mod wire;
 
-pub use error::{Fault, WireError};
+pub use error::{Fault, TableFault, WireError};
 pub use method::{Method, access, basic, channel, confirm, connection, exchange, queue, tx};
 pub use reply::ReplyCode;
 pub use short::{ShortStr, ShortString, TooLong};
-pub use table::{RawTable, Table};
+pub use table::{EncodedTable, RawTable, Table};
 pub use value::Value;

@@ -193,6 +193,12 @@ impl From<ShortStr<'_>> for ShortString {
     }
 }
 
+impl<'a> From<&'a ShortString> for ShortStr<'a> {
+    fn from(short: &'a ShortString) -> Self {
+        short.as_short()
+    }
+}
+
 impl From<&str> for ShortString {
     /// For names that the program knows; what comes from outside goes through [`ShortString::new`].
     ///

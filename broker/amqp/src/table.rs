@@ -1,8 +1,7 @@
 //! Field tables (AMQP 0-9-1, section 4.2.5.5): as they lie in a buffer, and owned.
 
-use crate::value::with_length;
-use crate::wire::Reader;
-use crate::{Fault, ShortStr, ShortString, Value, WireError};
+use crate::wire::{Reader, with_length};
+use crate::{ShortStr, ShortString, TableFault, Value, WireError};
 
 /// A table as it was found on the wire: known to be well-formed, not built.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -17,7 +16,7 @@ impl<'a> RawTable<'a> {
         Self::validated(bytes).map_err(WireError::Table)
     }
 
-    pub(crate) fn validated(bytes: &'a [u8]) -> Result<Self, Fault> {
+    pub(crate) fn validated(bytes: &'a [u8]) -> Result<Self, TableFault> {
         Table::skip(bytes, Table::DEPTH_MAX - 1)?;
         Ok(Self(bytes))
     }
@@ -34,6 +33,20 @@ impl<'a> RawTable<'a> {
         self.0.is_empty()
     }
 
+    /// The value of the first field of that name. Builds no other.
+    #[must_use]
+    pub fn get(self, name: impl AsRef<[u8]>) -> Option<Value> {
+        let name = name.as_ref();
+        let mut reader = Reader::new(self.0);
+        while !reader.is_empty() {
+            if reader.short().ok()?.as_bytes() == name {
+                return Value::read(&mut reader, Table::DEPTH_MAX - 1).ok();
+            }
+            Value::skip(&mut reader, Table::DEPTH_MAX - 1).ok()?;
+        }
+        None
+    }
+
     /// A copy that owns itself.
     #[must_use]
     pub fn to_table(self) -> Table {
@@ -44,6 +57,18 @@ impl<'a> RawTable<'a> {
 impl std::fmt::Debug for RawTable<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.to_table().fmt(f)
+    }
+}
+
+/// A table's octets, which a [`RawTable`] borrows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EncodedTable(Vec<u8>);
+
+impl EncodedTable {
+    /// As methods and properties take it.
+    #[must_use]
+    pub fn raw(&self) -> RawTable<'_> {
+        RawTable(&self.0)
     }
 }
 
@@ -118,6 +143,19 @@ impl Table {
         out
     }
 
+    /// Encoded, to be sent as a field of a method or as a property.
+    #[must_use]
+    pub fn encoded(&self) -> EncodedTable {
+        EncodedTable(self.to_bytes())
+    }
+
+    /// How deep it is nested: 1 if it holds no tables and arrays. What passes [`Table::DEPTH_MAX`] can be encoded, but not decoded again, so
+    /// whoever builds tables from other sources than the wire asks this first.
+    #[must_use]
+    pub fn depth(&self) -> usize {
+        1 + self.0.iter().map(|(_, value)| value.depth()).max().unwrap_or(0)
+    }
+
     fn encode_fields(&self, out: &mut Vec<u8>) {
         for (name, value) in &self.0 {
             out.push(name.len() as u8);
@@ -135,7 +173,7 @@ impl Table {
     }
 
     /// Reads fields; `depth` more levels of tables and arrays may follow.
-    pub(crate) fn read(bytes: &[u8], depth: usize) -> Result<Self, Fault> {
+    pub(crate) fn read(bytes: &[u8], depth: usize) -> Result<Self, TableFault> {
         let mut reader = Reader::new(bytes);
         let mut fields = Vec::new();
         while !reader.is_empty() {
@@ -146,7 +184,7 @@ impl Table {
     }
 
     /// Walks over fields without building them.
-    pub(crate) fn skip(bytes: &[u8], depth: usize) -> Result<(), Fault> {
+    pub(crate) fn skip(bytes: &[u8], depth: usize) -> Result<(), TableFault> {
         let mut reader = Reader::new(bytes);
         while !reader.is_empty() {
             reader.short()?;
@@ -154,21 +192,7 @@ impl Table {
         }
         Ok(())
     }
-
-    fn sorted(&self) -> Vec<&(ShortString, Value)> {
-        let mut fields: Vec<_> = self.0.iter().collect();
-        fields.sort_by(|(a, _), (b, _)| a.cmp(b));
-        fields
-    }
 }
-
-impl PartialEq for Table {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.len() == other.0.len() && (self.0 == other.0 || self.sorted() == other.sorted())
-    }
-}
-
-impl Eq for Table {}
 
 impl std::fmt::Debug for Table {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -1,7 +1,7 @@
 //! Values of table fields: the types of RabbitMQ's errata to AMQP 0-9-1, section 3 ("Field types"), and their encoding.
 
-use crate::wire::{Reader, size_of_long};
-use crate::{Fault, Table};
+use crate::wire::{Reader, size_of_long, with_length};
+use crate::{Table, TableFault};
 use bytes::Bytes;
 
 /// The octets that say of what type a field is.
@@ -155,6 +155,15 @@ impl Value {
         }
     }
 
+    /// How deep tables and arrays are nested in it: 0 if it is neither.
+    pub(crate) fn depth(&self) -> usize {
+        match self {
+            Self::Table(table) => table.depth(),
+            Self::Array(elements) => 1 + elements.iter().map(Self::depth).max().unwrap_or(0),
+            _ => 0,
+        }
+    }
+
     /// Appends the octet of the type, and the value.
     pub fn encode(&self, out: &mut Vec<u8>) {
         fn put<const N: usize>(out: &mut Vec<u8>, tag: u8, bytes: [u8; N]) {
@@ -196,7 +205,7 @@ impl Value {
     }
 
     /// Reads a value whose octets were validated or not; `depth` more levels of tables and arrays may follow.
-    pub(crate) fn read(reader: &mut Reader<'_>, depth: usize) -> Result<Self, Fault> {
+    pub(crate) fn read(reader: &mut Reader<'_>, depth: usize) -> Result<Self, TableFault> {
         Ok(match reader.u8()? {
             tag::BOOL => Self::Bool(reader.u8()? != 0),
             tag::I8 => Self::I8(i8::from_be_bytes(reader.array()?)),
@@ -217,11 +226,11 @@ impl Value {
             tag::TIMESTAMP => Self::Timestamp(reader.u64()?),
             tag::VOID => Self::Void,
             tag::TABLE => {
-                let depth = depth.checked_sub(1).ok_or(Fault::TooDeep)?;
+                let depth = depth.checked_sub(1).ok_or(TableFault::TooDeep)?;
                 Self::Table(Table::read(reader.long()?, depth)?)
             }
             tag::ARRAY => {
-                let depth = depth.checked_sub(1).ok_or(Fault::TooDeep)?;
+                let depth = depth.checked_sub(1).ok_or(TableFault::TooDeep)?;
                 let mut inner = Reader::new(reader.long()?);
                 let mut elements = Vec::new();
                 while !inner.is_empty() {
@@ -229,12 +238,12 @@ impl Value {
                 }
                 Self::Array(elements)
             }
-            unknown => return Err(Fault::FieldType(unknown)),
+            unknown => return Err(TableFault::FieldType(unknown)),
         })
     }
 
     /// Walks over a value without building it.
-    pub(crate) fn skip(reader: &mut Reader<'_>, depth: usize) -> Result<(), Fault> {
+    pub(crate) fn skip(reader: &mut Reader<'_>, depth: usize) -> Result<(), TableFault> {
         let size = match reader.u8()? {
             tag::VOID => 0,
             tag::BOOL | tag::I8 | tag::U8 => 1,
@@ -244,59 +253,23 @@ impl Value {
             tag::I64 | tag::I64_TOO | tag::F64 | tag::TIMESTAMP => 8,
             tag::LONG_STRING | tag::BYTE_ARRAY => reader.u32()? as usize,
             tag::TABLE => {
-                let depth = depth.checked_sub(1).ok_or(Fault::TooDeep)?;
+                let depth = depth.checked_sub(1).ok_or(TableFault::TooDeep)?;
                 return Table::skip(reader.long()?, depth);
             }
             tag::ARRAY => {
-                let depth = depth.checked_sub(1).ok_or(Fault::TooDeep)?;
+                let depth = depth.checked_sub(1).ok_or(TableFault::TooDeep)?;
                 let mut inner = Reader::new(reader.long()?);
                 while !inner.is_empty() {
                     Self::skip(&mut inner, depth)?;
                 }
                 return Ok(());
             }
-            unknown => return Err(Fault::FieldType(unknown)),
+            unknown => return Err(TableFault::FieldType(unknown)),
         };
-        reader.take(size).map(drop)
+        reader.take(size)?;
+        Ok(())
     }
 }
-
-/// Appends what `write` appends behind its length of four octets.
-pub(crate) fn with_length(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
-    let start = out.len();
-    out.extend_from_slice(&[0; 4]);
-    write(out);
-    let size = size_of_long(out.len() - start - 4);
-    if let Some(place) = out.get_mut(start..start + 4) {
-        place.copy_from_slice(&size.to_be_bytes());
-    }
-}
-
-impl PartialEq for Value {
-    fn eq(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Bool(a), Self::Bool(b)) => a == b,
-            (Self::I8(a), Self::I8(b)) => a == b,
-            (Self::U8(a), Self::U8(b)) => a == b,
-            (Self::I16(a), Self::I16(b)) => a == b,
-            (Self::U16(a), Self::U16(b)) => a == b,
-            (Self::I32(a), Self::I32(b)) => a == b,
-            (Self::U32(a), Self::U32(b)) => a == b,
-            (Self::I64(a), Self::I64(b)) => a == b,
-            (Self::F32(a), Self::F32(b)) => a.to_bits() == b.to_bits(),
-            (Self::F64(a), Self::F64(b)) => a.to_bits() == b.to_bits(),
-            (Self::Decimal { scale, value }, Self::Decimal { scale: s, value: v }) => (scale, value) == (s, v),
-            (Self::LongString(a), Self::LongString(b)) | (Self::ByteArray(a), Self::ByteArray(b)) => a == b,
-            (Self::Array(a), Self::Array(b)) => a == b,
-            (Self::Timestamp(a), Self::Timestamp(b)) => a == b,
-            (Self::Table(a), Self::Table(b)) => a == b,
-            (Self::Void, Self::Void) => true,
-            _ => false,
-        }
-    }
-}
-
-impl Eq for Value {}
 
 macro_rules! from {
     ($($from:ty => $variant:ident,)*) => {$(

@@ -8,7 +8,7 @@ macro_rules! methods {
             $(
                 $(#[$doc:meta])*
                 $id:literal $wire_name:literal $variant:ident($name:ident $(<$lt:lifetime>)?) {
-                    $( $([$reserved:ty])* $field:ident: $ty:ty = $field_doc:literal, )*
+                    $( $([$reserved:ty])* $field:ident: $ty:ty $(as $domain:ident)? = $field_doc:literal, )*
                     $( ; $([$last_reserved:ty])+ )?
                 }
             )*
@@ -19,7 +19,10 @@ macro_rules! methods {
             pub mod $class {
                 use crate::method::Method;
                 #[allow(unused_imports)] // Not every class has every domain, or fields at all.
-                use crate::wire::{Domain, Reader, Writer};
+                use crate::wire::{Domain, Reader, Writer, read_as};
+                #[cfg(test)]
+                #[allow(unused_imports)] // Likewise.
+                use crate::wire::kind_of;
                 use crate::{Fault, WireError};
                 #[allow(unused_imports)] // Likewise.
                 use crate::{RawTable, ShortStr};
@@ -40,13 +43,19 @@ macro_rules! methods {
                         /// Its name in the specification.
                         pub const NAME: &'static str = $wire_name;
 
+                        #[cfg(test)]
+                        pub(super) const LAYOUT: &'static [crate::wire::Kind] = &[
+                            $( $( <$reserved as Domain>::KIND, )* kind_of!($ty $(, $domain)?), )*
+                            $( $( <$last_reserved as Domain>::KIND, )+ )?
+                        ];
+
                         #[inline]
                         #[allow(unused_variables, clippy::needless_lifetimes)] // Not every method has fields.
                         pub(super) fn read<'read $(: $lt)?>(reader: &mut Reader<'read>) -> Result<Self, WireError> {
                             let fault = |field, fault| WireError::Field { class: $class_id, method: $id, field, fault };
                             $(
                                 $( <$reserved as Domain>::read(reader).map_err(|f| fault("reserved", f))?; )*
-                                let $field = <$ty as Domain>::read(reader).map_err(|f| fault(stringify!($field), f))?;
+                                let $field = read_as!(reader, $ty $(, $domain)?).map_err(|f| fault(stringify!($field), f))?;
                             )*
                             $( $( <$last_reserved as Domain>::read(reader).map_err(|f| fault("reserved", f))?; )+ )?
                             match reader.rest().len() {
@@ -88,7 +97,8 @@ macro_rules! methods {
             pub(super) fn read(class: u16, method: u16, reader: &mut Reader<'a>) -> Result<Self, WireError> {
                 match (class, method) {
                     $($( ($class_id, $id) => $class::$name::read(reader).map(Self::$variant), )*)*
-                    _ => Err(WireError::UnknownMethod { class, method }),
+                    $( ($class_id, _) => Err(WireError::UnknownMethod { class, method }), )*
+                    _ => Err(WireError::UnknownClass { class, method }),
                 }
             }
 
@@ -112,6 +122,15 @@ macro_rules! methods {
                 match self {
                     $($( Self::$variant(_) => $wire_name, )*)*
                 }
+            }
+        }
+
+        /// The domains of a method's fields in their order, reserved ones included.
+        #[cfg(test)]
+        pub(crate) fn layout_of(class: u16, method: u16) -> &'static [crate::wire::Kind] {
+            match (class, method) {
+                $($( ($class_id, $id) => $class::$name::LAYOUT, )*)*
+                _ => &[],
             }
         }
 

@@ -9,7 +9,8 @@
 //! ```
 //!
 //! into the struct `queue::Declare` and the variant `Method::QueueDeclare`. Fields in brackets are reserved: they are on the wire (written as
-//! zeros, ignored when read) and not in the struct. Consecutive `bool`s share octets, as the specification has it.
+//! zeros, ignored when read) and not in the struct. Consecutive `bool`s share octets, as the specification has it. Short strings must be UTF-8,
+//! as RabbitMQ wants them, but `ShortStr<'a> as Octets` may be anything.
 
 mod macros;
 mod table;

@@ -260,25 +260,25 @@ methods! {
         }
         /// The client publishes the content that follows.
         40 "basic.publish" BasicPublish(Publish<'a>) {
-            [u16] exchange: ShortStr<'a> = "To which exchange; empty: the default one.",
-            routing_key: ShortStr<'a> = "What the exchange routes by.",
+            [u16] exchange: ShortStr<'a> as Octets = "To which exchange; empty: the default one.",
+            routing_key: ShortStr<'a> as Octets = "What the exchange routes by.",
             mandatory: bool = "To be returned if it reaches no queue.",
             immediate: bool = "To be returned if it reaches no consumer at once. RabbitMQ refuses it.",
         }
         /// The server returns the content that follows.
         50 "basic.return" BasicReturn(Return<'a>) {
             reply_code: u16 = "Why, as a number.",
-            reply_text: ShortStr<'a> = "Why, as a text.",
-            exchange: ShortStr<'a> = "To which exchange it was published.",
-            routing_key: ShortStr<'a> = "With which routing key.",
+            reply_text: ShortStr<'a> as Octets = "Why, as a text.",
+            exchange: ShortStr<'a> as Octets = "To which exchange it was published.",
+            routing_key: ShortStr<'a> as Octets = "With which routing key.",
         }
         /// The server delivers the content that follows.
         60 "basic.deliver" BasicDeliver(Deliver<'a>) {
-            consumer_tag: ShortStr<'a> = "To which consumer.",
+            consumer_tag: ShortStr<'a> as Octets = "To which consumer.",
             delivery_tag: u64 = "By which number to settle it.",
             redelivered: bool = "It may have been delivered before.",
-            exchange: ShortStr<'a> = "To which exchange it was published.",
-            routing_key: ShortStr<'a> = "With which routing key.",
+            exchange: ShortStr<'a> as Octets = "To which exchange it was published.",
+            routing_key: ShortStr<'a> as Octets = "With which routing key.",
         }
         /// The client asks for one message.
         70 "basic.get" BasicGet(Get<'a>) {
@@ -289,8 +289,8 @@ methods! {
         71 "basic.get-ok" BasicGetOk(GetOk<'a>) {
             delivery_tag: u64 = "By which number to settle it.",
             redelivered: bool = "It may have been delivered before.",
-            exchange: ShortStr<'a> = "To which exchange it was published.",
-            routing_key: ShortStr<'a> = "With which routing key.",
+            exchange: ShortStr<'a> as Octets = "To which exchange it was published.",
+            routing_key: ShortStr<'a> as Octets = "With which routing key.",
             message_count: u32 = "How many more are ready.",
         }
         /// There is none.
@@ -329,7 +329,7 @@ methods! {
     class confirm = 85 {
         /// The client wants its publishes on this channel confirmed.
         10 "confirm.select" ConfirmSelect(Select) {
-            nowait: bool = "No answer is wanted.",
+            no_wait: bool = "No answer is wanted.",
         }
         /// They will be.
         11 "confirm.select-ok" ConfirmSelectOk(SelectOk) {}
