@@ -1,1 +1,135 @@
 //! The tokio shell around the core: listeners, connections, shards and who runs them, timers, statistics.
+//!
+//! ```text
+//! socket -> connection -> publish (route, encode) -> shards (run on the spot) -> dispatch -> outlet -> socket
+//!                                                      |                                      ^
+//!                                                      +-> commit (journal) -> durable -------+
+//!                                                      +-> pager (tables)
+//! ```
+
+mod broker;
+mod commit;
+mod config;
+mod connection;
+mod dispatch;
+mod listener;
+mod outlet;
+mod overview;
+mod pager;
+mod recovery;
+mod shards;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use stoa_amqp::ReplyCode;
+use stoa_storage::{Journal, OpenError, Store, StoreOptions};
+
+pub use broker::Broker;
+pub use commit::CommitStatus;
+pub use config::{Config, Limits, StoreConfig};
+pub use connection::{Identity, Presence};
+pub use overview::{ConnectionView, Overview, QueueView};
+pub use recovery::RecoveryError;
+
+/// Why a broker did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data directory cannot be used.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// What is in the data directory cannot be used.
+    #[error(transparent)]
+    Recovery(#[from] RecoveryError),
+    /// The address is taken, or not ours.
+    #[error("cannot listen for AMQP on {address}: {error}; is another broker running there? choose another address with --amqp")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the operating system said.
+        error: io::Error,
+    },
+    /// No thread, no runtime.
+    #[error("cannot start a thread: {0}")]
+    Thread(#[from] io::Error),
+}
+
+/// A broker that runs until it is [stopped](Running::stop).
+#[derive(Debug)]
+pub struct Running {
+    /// For those who look at it.
+    pub broker: Arc<Broker>,
+    /// Where AMQP is spoken.
+    pub amqp: SocketAddr,
+    commit: JoinHandle<Journal>,
+    pager: JoinHandle<()>,
+}
+
+/// How long clients have to take leave when the broker stops.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Scheduler turns between two looks at the sockets: low, so that a light client beside a flood is not kept waiting.
+const EVENT_INTERVAL: u32 = 4;
+
+/// Opens the data directory, recovers what is in it and serves AMQP.
+///
+/// # Errors
+/// [`StartError`]; nothing is left running.
+pub fn start(config: Config) -> Result<Running, StartError> {
+    let listener = listener::bind(config.amqp).map_err(|error| StartError::Listen { address: config.amqp, error })?;
+    let amqp = listener.local_addr()?;
+    let options =
+        StoreOptions { segment_bytes: config.store.segment_bytes, sync: config.store.sync, ..StoreOptions::new(config.data.clone()) };
+    let mut store = Store::open(&options)?;
+    let recovered = recovery::recover(&mut store, &config)?;
+    let (pager, pages) = pager::Pager::new(store.tables);
+    let runtimes = (0..config.threads).map(runtime).collect::<io::Result<Vec<_>>>()?;
+    let shards = recovered.shards.into_iter().enumerate().map(|(index, shard)| shards::ShardCell::new(index, shard)).collect();
+    let broker =
+        Arc::new(Broker::new(broker::Parts { config, topology: recovered.topology, shards, pager, runtimes, journal: &store.journal }));
+    for queue in recovered.orphans {
+        broker.pager.drop_queue(queue);
+    }
+    let commit = {
+        let broker = broker.clone();
+        std::thread::Builder::new().name("commit".into()).spawn(move || commit::run(&broker, store.journal))?
+    };
+    let pager = {
+        let broker = broker.clone();
+        std::thread::Builder::new().name("pager".into()).spawn(move || pager::run(&broker, &pages))?
+    };
+    broker.runtimes[0].spawn(listener::accept(broker.clone(), listener));
+    Ok(Running { broker, amqp, commit, pager })
+}
+
+/// A thread that serves connections, and the way to it.
+fn runtime(index: usize) -> io::Result<tokio::runtime::Handle> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().event_interval(EVENT_INTERVAL).build()?;
+    let handle = runtime.handle().clone();
+    let serve = move || runtime.block_on(std::future::pending::<()>());
+    std::thread::Builder::new().name(format!("serve-{index}")).spawn(serve)?;
+    Ok(handle)
+}
+
+impl Running {
+    /// Says good-bye to the clients, makes everything durable, and closes the store.
+    pub fn stop(self) {
+        let broker = &self.broker;
+        broker.stopping.store(true, Ordering::SeqCst);
+        broker.close_all(ReplyCode::ConnectionForced, "broker shut down");
+        let began = Instant::now();
+        while !broker.connections.lock().is_empty() && began.elapsed() < FAREWELL {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        broker.commits.stop();
+        let journal = self.commit.join();
+        broker.pager.stop();
+        if self.pager.join().is_err() || journal.is_err() {
+            tracing::error!("a thread of the store has panicked; the journal has everything that was confirmed");
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! The broker: what all its threads share, and the few things that touch topology and shards together.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Instant, SystemTime};
+
+use hashbrown::HashMap;
+use parking_lot::{Mutex, RwLock};
+use stoa_amqp::ReplyCode;
+use stoa_core::ids::{ConnectionId, ConsumerId, QueueId};
+use stoa_core::topology::{Change, Topology};
+use tokio::runtime::Handle;
+
+use crate::commit::Commits;
+use crate::config::Config;
+use crate::pager::Pager;
+use crate::shards::ShardCell;
+
+/// A running broker. The HTTP surface reads it, connections and threads share it.
+#[derive(Debug)]
+pub struct Broker {
+    pub(crate) config: Config,
+    pub(crate) topology: RwLock<Site>,
+    /// Changes with every change of the topology: cached routes are good for one version.
+    pub(crate) topology_version: AtomicU64,
+    pub(crate) shards: Vec<ShardCell>,
+    pub(crate) commits: Commits,
+    pub(crate) pager: Pager,
+    pub(crate) connections: Mutex<HashMap<ConnectionId, Arc<crate::connection::Presence>>>,
+    pub(crate) counters: Counters,
+    pub(crate) runtimes: Vec<Handle>,
+    /// The broker is about to end: no connection is accepted any more.
+    pub(crate) stopping: AtomicBool,
+    pub(crate) started: Instant,
+    pub(crate) started_at: SystemTime,
+    next_id: AtomicU64,
+    next_runtime: AtomicUsize,
+}
+
+/// The topology, and those of its changes that the next commit takes in.
+#[derive(Debug)]
+pub(crate) struct Site {
+    pub(crate) topology: Topology,
+    pub(crate) unwritten: Vec<Change>,
+    /// Durable queues whose deletion is among the unwritten changes.
+    pub(crate) dropped: Vec<QueueId>,
+}
+
+impl Site {
+    pub(crate) fn take_unwritten(&mut self) -> (Vec<Change>, Vec<QueueId>) {
+        (std::mem::take(&mut self.unwritten), std::mem::take(&mut self.dropped))
+    }
+}
+
+/// What has happened since the start, over all connections.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) published: AtomicU64,
+    pub(crate) delivered: AtomicU64,
+    pub(crate) acknowledged: AtomicU64,
+    pub(crate) connections_opened: AtomicU64,
+    pub(crate) connections_closed: AtomicU64,
+}
+
+/// What a broker is put together from.
+pub(crate) struct Parts<'j> {
+    pub(crate) config: Config,
+    pub(crate) topology: Topology,
+    pub(crate) shards: Vec<ShardCell>,
+    pub(crate) pager: Pager,
+    pub(crate) runtimes: Vec<Handle>,
+    pub(crate) journal: &'j stoa_storage::Journal,
+}
+
+impl Broker {
+    pub(crate) fn new(parts: Parts<'_>) -> Self {
+        Self {
+            config: parts.config,
+            topology: RwLock::new(Site { topology: parts.topology, unwritten: Vec::new(), dropped: Vec::new() }),
+            topology_version: AtomicU64::new(1),
+            shards: parts.shards,
+            commits: Commits::new(parts.journal.next_number()),
+            pager: parts.pager,
+            connections: Mutex::default(),
+            counters: Counters::default(),
+            runtimes: parts.runtimes,
+            stopping: AtomicBool::new(false),
+            started: Instant::now(),
+            started_at: SystemTime::now(),
+            next_id: AtomicU64::new(1),
+            next_runtime: AtomicUsize::new(0),
+        }
+    }
+
+    pub(crate) fn next_connection_id(&self) -> ConnectionId {
+        ConnectionId(self.next_id.fetch_add(1, Ordering::Relaxed))
+    }
+
+    pub(crate) fn next_consumer_id(&self) -> ConsumerId {
+        ConsumerId(self.next_id.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// The runtime whose turn it is: connections are spread over all of them.
+    pub(crate) fn next_runtime(&self) -> &Handle {
+        let n = self.next_runtime.fetch_add(1, Ordering::Relaxed);
+        &self.runtimes[n % self.runtimes.len()]
+    }
+
+    /// Changes the topology. What `change` leaves in the list of changes is written by the next commit; shards are told within `change`, so
+    /// that nobody can publish to a queue that its shard has not heard of.
+    pub(crate) fn change_topology<R>(&self, change: impl FnOnce(&mut Topology, &mut Vec<Change>) -> R) -> Changed<R> {
+        let mut site = self.topology.write();
+        let Site { topology, unwritten, .. } = &mut *site;
+        let before = unwritten.len();
+        let outcome = change(topology, unwritten);
+        let durable = unwritten.len() != before;
+        self.topology_version.fetch_add(1, Ordering::SeqCst);
+        Changed { outcome, durable }
+    }
+
+    /// Runs a shard soon, on another task.
+    pub(crate) fn run_later(self: &Arc<Self>, shard: usize) {
+        let broker = self.clone();
+        self.next_runtime().spawn(async move {
+            broker.shards[shard].run_if_idle(&broker);
+        });
+    }
+
+    /// An auto-delete queue has lost its last consumer.
+    pub(crate) fn delete_unused(self: &Arc<Self>, queue: QueueId) {
+        let Some(found) = self.topology.read().topology.queue_by_id(queue) else { return };
+        self.delete_queue_if(&found.vhost, found.name.as_bytes(), true, false).ok();
+    }
+
+    /// Deletes a queue from topology and shard; gives the number of messages it held.
+    pub(crate) fn delete_queue_if(
+        self: &Arc<Self>,
+        vhost: &str,
+        name: &[u8],
+        if_unused: bool,
+        if_empty: bool,
+    ) -> Result<Changed<u32>, stoa_core::shard::DeleteError> {
+        let mut site = self.topology.write();
+        let Some(queue) = site.topology.find_queue(vhost, name) else { return Ok(Changed { outcome: 0, durable: false }) };
+        let cell = self.shard_of(queue.id);
+        let mut running = cell.lock();
+        let mut dispatch = crate::dispatch::Dispatch::new(self, cell.index);
+        let crate::shards::Running { shard, outlets } = &mut *running;
+        let messages = shard.delete(queue.id, if_unused, if_empty, &mut dispatch.to(outlets))?;
+        let Site { topology, unwritten, dropped } = &mut *site;
+        let before = unwritten.len();
+        topology.delete_queue(vhost, name, unwritten);
+        dropped.push(queue.id);
+        let durable = unwritten.len() != before;
+        self.topology_version.fetch_add(1, Ordering::SeqCst);
+        drop(site);
+        dispatch.flush(shard, outlets);
+        drop(running);
+        dispatch.after_unlock();
+        Ok(Changed { outcome: messages, durable })
+    }
+
+    /// A connection is gone, and the queues that were its own with it.
+    pub(crate) fn delete_exclusive_queues(self: &Arc<Self>, connection: ConnectionId) {
+        let queues = self.topology.read().topology.exclusive_queues(connection);
+        for queue in queues {
+            self.delete_queue_if(&queue.vhost, queue.name.as_bytes(), false, false).ok();
+        }
+    }
+
+    /// A table could not be written: nothing is accepted any more.
+    pub(crate) fn store_failed(&self, error: &stoa_storage::TableError) {
+        tracing::error!(%error, "the store failed; free space or replace the disk, then restart");
+        self.commits.fail();
+    }
+
+    /// Closes every connection with this reason.
+    pub(crate) fn close_all(&self, code: ReplyCode, text: &str) {
+        let all: Vec<_> = self.connections.lock().values().cloned().collect();
+        for presence in all {
+            presence.outlet.close_with(code, text.to_owned());
+        }
+    }
+}
+
+/// The outcome of a change, and whether it has to be durable before it is answered.
+pub(crate) struct Changed<R> {
+    pub(crate) outcome: R,
+    pub(crate) durable: bool,
+}

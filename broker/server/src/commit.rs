@@ -1,0 +1,264 @@
+//! Group commit: one thread that gathers what the shards and the topology want kept, writes and syncs it, and tells those who wait.
+//!
+//! An *epoch* is what one commit takes in. Whoever changed a shard and then reads the open epoch knows that its change is durable once
+//! that epoch is: the epoch is closed before the shards are asked. At once when somebody waits; otherwise changes gather for a few
+//! milliseconds, and what came and went in that time is never written.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+use stoa_amqp::ReplyCode;
+use stoa_core::ids::Epoch;
+use stoa_core::log::{LogRecord, LogWriter};
+use stoa_storage::{CommitNumber, Journal, TableError, WriteError};
+
+use crate::broker::Broker;
+use crate::outlet::{Outlet, OutletState};
+
+/// What everybody shares with the commit thread.
+#[derive(Debug)]
+pub(crate) struct Commits {
+    open: AtomicU64,
+    durable: AtomicU64,
+    /// The number that the next commit gets, and the first one that the journal must still hold.
+    next_commit: AtomicU64,
+    needed_from: AtomicU64,
+    journal_bytes: AtomicU64,
+    dirty: AtomicBool,
+    failed: AtomicBool,
+    asks: Mutex<Asks>,
+    signal: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Asks {
+    waiters: Vec<Arc<Outlet>>,
+    /// Somebody waits: commit now.
+    wanted: bool,
+    /// Something changed that nobody waits for: commit when it has gathered long enough.
+    dirty_since: Option<Instant>,
+    checkpoint_done: bool,
+    stop: bool,
+}
+
+/// Figures of the commit thread, for metrics.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CommitStatus {
+    /// Commits since the journal began.
+    pub commits: u64,
+    /// Octets of journal segments in use.
+    pub journal_bytes: u64,
+    /// A write or sync failed: nothing is accepted or confirmed any more.
+    pub failed: bool,
+}
+
+impl Commits {
+    pub(crate) fn new(next: CommitNumber) -> Self {
+        Self {
+            open: AtomicU64::new(1),
+            durable: AtomicU64::new(0),
+            next_commit: AtomicU64::new(next.0),
+            needed_from: AtomicU64::new(0),
+            journal_bytes: AtomicU64::new(0),
+            dirty: AtomicBool::new(false),
+            failed: AtomicBool::new(false),
+            asks: Mutex::default(),
+            signal: Condvar::new(),
+        }
+    }
+
+    /// The epoch that takes in everything applied before this call.
+    pub(crate) fn open_epoch(&self) -> Epoch {
+        Epoch(self.open.load(Ordering::SeqCst))
+    }
+
+    pub(crate) fn durable_epoch(&self) -> Epoch {
+        Epoch(self.durable.load(Ordering::SeqCst))
+    }
+
+    /// Asks for a commit of everything applied before this call and for a call of [`Outlet::durable`] after it.
+    pub(crate) fn register(&self, outlet: &Arc<Outlet>) -> Epoch {
+        let mut asks = self.asks.lock();
+        let epoch = self.open_epoch();
+        asks.waiters.push(outlet.clone());
+        self.want(&mut asks);
+        epoch
+    }
+
+    /// The same, unless the commit thread knows of this outlet already.
+    pub(crate) fn register_once(&self, outlet: &Arc<Outlet>, state: &mut OutletState) -> Epoch {
+        if state.registered != Some(self.open_epoch()) {
+            state.registered = Some(self.register(outlet));
+        }
+        state.registered.unwrap_or_default()
+    }
+
+    fn want(&self, asks: &mut Asks) {
+        if !asks.wanted {
+            asks.wanted = true;
+            self.signal.notify_one();
+        }
+    }
+
+    /// Something changed that must be kept, but nobody waits for it.
+    pub(crate) fn note_dirty(&self) {
+        if !self.dirty.swap(true, Ordering::SeqCst) {
+            let mut asks = self.asks.lock();
+            if asks.dirty_since.is_none() {
+                asks.dirty_since = Some(Instant::now());
+                self.signal.notify_one();
+            }
+        }
+    }
+
+    /// A write or sync has failed.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::SeqCst)
+    }
+
+    /// The number of the next commit: all that those before it took in was applied before this call.
+    pub(crate) fn next_commit(&self) -> CommitNumber {
+        CommitNumber(self.next_commit.load(Ordering::SeqCst))
+    }
+
+    pub(crate) fn fail(&self) {
+        self.failed.store(true, Ordering::SeqCst);
+    }
+
+    /// A checkpoint has made all commits before this one superfluous.
+    pub(crate) fn release(&self, before: CommitNumber) {
+        self.needed_from.fetch_max(before.0, Ordering::SeqCst);
+        self.asks.lock().checkpoint_done = true;
+        self.signal.notify_one();
+    }
+
+    pub(crate) fn stop(&self) {
+        self.asks.lock().stop = true;
+        self.signal.notify_one();
+    }
+
+    pub(crate) fn status(&self) -> CommitStatus {
+        CommitStatus {
+            commits: self.next_commit.load(Ordering::Relaxed) - 1,
+            journal_bytes: self.journal_bytes.load(Ordering::Relaxed),
+            failed: self.has_failed(),
+        }
+    }
+
+    /// Waits until there is something to do; closes the epoch. `None`: the broker stops, and everything has been taken in.
+    fn next(&self, gather: Duration) -> Turn {
+        let mut asks = self.asks.lock();
+        loop {
+            let due = asks.dirty_since.map(|since| since + gather);
+            let now = Instant::now();
+            if asks.wanted || asks.stop || asks.checkpoint_done || due.is_some_and(|due| due <= now) {
+                break;
+            }
+            match due {
+                Some(due) => drop(self.signal.wait_for(&mut asks, due - now)),
+                None => self.signal.wait(&mut asks),
+            }
+        }
+        self.dirty.store(false, Ordering::SeqCst);
+        let epoch = Epoch(self.open.fetch_add(1, Ordering::SeqCst));
+        let waiters = std::mem::take(&mut asks.waiters);
+        (asks.wanted, asks.dirty_since, asks.checkpoint_done) = (false, None, false);
+        Turn { epoch, waiters, stop: asks.stop }
+    }
+}
+
+struct Turn {
+    epoch: Epoch,
+    waiters: Vec<Arc<Outlet>>,
+    stop: bool,
+}
+
+/// The commit thread. Ends when [`Commits::stop`] was called and everything is durable, or at the first failure.
+pub(crate) fn run(broker: &Arc<Broker>, mut journal: Journal) -> Journal {
+    let commits = &broker.commits;
+    let store = &broker.config.store;
+    loop {
+        let turn = commits.next(store.gather);
+        let released = CommitNumber(commits.needed_from.load(Ordering::SeqCst));
+        if let Err(error) = commit(broker, &mut journal) {
+            fail(broker, &turn.waiters, &error);
+            return journal;
+        }
+        journal.release(released);
+        commits.durable.store(turn.epoch.0, Ordering::SeqCst);
+        for outlet in &turn.waiters {
+            outlet.durable(turn.epoch);
+        }
+        let live = journal.live_bytes();
+        commits.journal_bytes.store(live, Ordering::Relaxed);
+        if live > store.checkpoint_bytes {
+            broker.pager.want_checkpoint();
+        }
+        if turn.stop {
+            return journal;
+        }
+        wait_for_room(broker, &mut journal);
+    }
+}
+
+/// Gathers everything that changed, and makes it durable.
+fn commit(broker: &Broker, journal: &mut Journal) -> Result<(), CommitError> {
+    let buffer = journal.buffer();
+    for cell in &broker.shards {
+        cell.lock().shard.collect(&mut LogWriter::new(buffer));
+    }
+    // The topology comes last: the queues of all messages above are in it or in an earlier commit.
+    let (changes, dropped) = broker.topology.write().take_unwritten();
+    for change in &changes {
+        LogWriter::new(buffer).push(LogRecord::Topology { key: &change.key, value: change.value.as_deref() });
+    }
+    if journal.pending_bytes() == 0 {
+        return Ok(());
+    }
+    let number = journal.commit()?;
+    broker.pager.write_topology(&changes)?;
+    broker.commits.next_commit.store(number.0 + 1, Ordering::SeqCst);
+    // Only now: a queue whose deletion is not durable may come back, and its messages with it.
+    for queue in dropped {
+        broker.pager.drop_queue(queue);
+    }
+    Ok(())
+}
+
+/// Why a commit failed.
+#[derive(Debug, thiserror::Error)]
+enum CommitError {
+    #[error(transparent)]
+    Journal(#[from] WriteError),
+    #[error(transparent)]
+    Table(#[from] TableError),
+}
+
+/// While the journal is at its limit, commits wait for the checkpoint, and with them whoever waits for a confirm.
+fn wait_for_room(broker: &Broker, journal: &mut Journal) {
+    let commits = &broker.commits;
+    while journal.live_bytes() > broker.config.store.journal_bytes_max {
+        broker.pager.want_checkpoint();
+        let mut asks = commits.asks.lock();
+        while !asks.checkpoint_done && !asks.stop {
+            commits.signal.wait(&mut asks);
+        }
+        if asks.stop {
+            return;
+        }
+        asks.checkpoint_done = false;
+        drop(asks);
+        journal.release(CommitNumber(commits.needed_from.load(Ordering::SeqCst)));
+    }
+}
+
+/// Nothing is ever confirmed again: whoever waits is told and closed, publishing is refused from now on.
+fn fail(broker: &Broker, waiters: &[Arc<Outlet>], error: &CommitError) {
+    tracing::error!(%error, "the store failed: nothing is accepted or confirmed any more; free space or replace the disk, then restart");
+    broker.commits.fail();
+    for outlet in waiters {
+        outlet.close_with(ReplyCode::InternalError, format!("the store failed: {error}"));
+    }
+}

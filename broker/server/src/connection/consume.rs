@@ -1,0 +1,208 @@
+//! Methods of the class basic that take messages from queues and settle them, and those of channel and confirm.
+
+use std::sync::Arc;
+
+use stoa_amqp::{basic, channel, confirm};
+use stoa_amqp::{Method, ReplyCode, ShortString, fast};
+use stoa_core::channel::Settled;
+use stoa_core::ids::DeliveryTag;
+use stoa_core::shard::{Consumer, GetOutcome};
+
+use super::error::Exception;
+use super::publish::Batch;
+use super::session::{Open, Outcome, Wait, misplaced};
+use crate::broker::Broker;
+use crate::outlet::ConsumerRef;
+
+impl Open {
+    /// A method on an open channel that is neither its end nor a publish.
+    pub(crate) fn channel_method(&mut self, broker: &Arc<Broker>, batch: &mut Batch, number: u16, method: &Method<'_>) -> Outcome {
+        match method {
+            Method::BasicAck(ack) => return self.settle(broker, batch, number, ack.delivery_tag, ack.multiple, Some(false), method.id()),
+            Method::BasicNack(nack) => {
+                return self.settle(broker, batch, number, nack.delivery_tag, nack.multiple, Some(nack.requeue), method.id());
+            }
+            Method::BasicReject(reject) => {
+                return self.settle(broker, batch, number, reject.delivery_tag, false, Some(reject.requeue), method.id());
+            }
+            Method::ExchangeDeclare(_) | Method::ExchangeDelete(_) | Method::ExchangeBind(_) | Method::ExchangeUnbind(_) => {
+                return self.declare_method(broker, batch, number, method);
+            }
+            Method::QueueDeclare(_)
+            | Method::QueueBind(_)
+            | Method::QueueUnbind(_)
+            | Method::QueuePurge(_)
+            | Method::QueueDelete(_) => return self.declare_method(broker, batch, number, method),
+            _ => {}
+        }
+        // What the answers before this one wait for comes first: a delivery must not overtake them.
+        if self.outlet.lock().is_holding() {
+            return Ok(Some(Wait::Commit));
+        }
+        batch.submit(broker, &self.outlet, &self.route);
+        match method {
+            Method::BasicQos(qos) => self.qos(number, qos, method.id()),
+            Method::BasicConsume(consume) => self.consume(broker, number, consume, method.id()),
+            Method::BasicCancel(cancel) => self.cancel(broker, number, cancel),
+            Method::BasicGet(get) => self.get(broker, number, get, method.id()),
+            Method::BasicRecover(recover) => {
+                self.recover(broker, batch, number, recover.requeue, method.id())?;
+                self.reply(number, &Method::BasicRecoverOk(basic::RecoverOk {}));
+                Ok(None)
+            }
+            Method::BasicRecoverAsync(recover) => self.recover(broker, batch, number, recover.requeue, method.id()),
+            Method::ConfirmSelect(select) => {
+                if let Some(channel) = self.channels.get_mut(&number) {
+                    channel.confirms = true;
+                }
+                if !select.no_wait {
+                    self.reply(number, &Method::ConfirmSelectOk(confirm::SelectOk {}));
+                }
+                Ok(None)
+            }
+            Method::ChannelFlow(flow) if flow.active => {
+                self.reply(number, &Method::ChannelFlowOk(channel::FlowOk { active: true }));
+                Ok(None)
+            }
+            Method::ChannelFlow(_) => Err(Exception::connection(ReplyCode::NotImplemented, method.id(), "active=false")),
+            Method::TxSelect(_) | Method::TxCommit(_) | Method::TxRollback(_) => {
+                Err(Exception::connection(ReplyCode::NotImplemented, method.id(), "transactions are not implemented, use publisher confirms"))
+            }
+            method => Err(misplaced(method)),
+        }
+    }
+
+    fn qos(&mut self, number: u16, qos: &basic::Qos, cause: (u16, u16)) -> Outcome {
+        if qos.prefetch_size != 0 {
+            let text = format!("prefetch_size!=0 ({})", qos.prefetch_size);
+            return Err(Exception::connection(ReplyCode::NotImplemented, cause, text));
+        }
+        if qos.global {
+            let text = "global=true is not implemented: a prefetch count holds for each consumer";
+            return Err(Exception::connection(ReplyCode::NotImplemented, cause, text));
+        }
+        if let Some(channel) = self.channels.get_mut(&number) {
+            channel.prefetch = qos.prefetch_count;
+        }
+        self.reply(number, &Method::BasicQosOk(basic::QosOk {}));
+        Ok(None)
+    }
+
+    fn consume(&mut self, broker: &Arc<Broker>, number: u16, consume: &basic::Consume<'_>, cause: (u16, u16)) -> Outcome {
+        let queue = self.readable_queue(broker, number, consume.queue, cause)?;
+        let tag: ShortString = if consume.consumer_tag.is_empty() {
+            ShortString::truncated(&format!("amq.ctag-{}", uuid::Uuid::new_v4().simple()))
+        } else {
+            consume.consumer_tag.into()
+        };
+        let consumer = Consumer {
+            id: broker.next_consumer_id(),
+            outlet: self.id,
+            channel: number,
+            tag: tag.clone(),
+            no_ack: consume.no_ack,
+            exclusive: consume.exclusive,
+            prefetch: self.channels.get(&number).map_or(0, |channel| channel.prefetch),
+            arguments: consume.arguments.to_table(),
+        };
+        let reference = ConsumerRef { id: consumer.id, queue: queue.id };
+        let cell = broker.shard_of(queue.id);
+        let mut running = cell.lock();
+        let mut state = self.outlet.lock();
+        let Some(out) = state.channel(number) else { return Ok(None) };
+        if out.consumers.contains_key(tag.as_bytes()) {
+            let text = format!("attempt to reuse consumer tag '{tag}'");
+            return Err(Exception::connection(ReplyCode::NotAllowed, cause, text));
+        }
+        running.shard.consume(queue.id, consumer).map_err(|_| {
+            let text = format!("queue '{}' in vhost '{}' in exclusive use", queue.name, self.vhost);
+            Exception::new(ReplyCode::AccessRefused, cause, text)
+        })?;
+        out.consumers.insert(tag.clone(), reference);
+        if !consume.no_wait {
+            let ok = basic::ConsumeOk { consumer_tag: tag.as_short() };
+            Method::BasicConsumeOk(ok).write_frame(number, state.reply_buffer());
+        }
+        drop(state);
+        running.outlets.entry(self.id).or_insert_with(|| self.outlet.clone());
+        cell.finish(broker, running);
+        Ok(None)
+    }
+
+    fn cancel(&mut self, broker: &Arc<Broker>, number: u16, cancel: &basic::Cancel<'_>) -> Outcome {
+        let consumer = self.outlet.lock().channel(number).and_then(|out| out.consumers.remove(cancel.consumer_tag.as_bytes()));
+        if let Some(consumer) = consumer {
+            self.end_consumer(broker, consumer);
+        }
+        if !cancel.no_wait {
+            self.reply(number, &Method::BasicCancelOk(basic::CancelOk { consumer_tag: cancel.consumer_tag }));
+        }
+        Ok(None)
+    }
+
+    /// Takes a consumer away from its queue: nothing is delivered to it after this.
+    pub(crate) fn end_consumer(&self, broker: &Arc<Broker>, consumer: ConsumerRef) {
+        broker.with_shard(consumer.queue, |shard, effects| shard.cancel(consumer.queue, consumer.id, effects));
+    }
+
+    fn get(&mut self, broker: &Arc<Broker>, number: u16, get: &basic::Get<'_>, cause: (u16, u16)) -> Outcome {
+        let queue = self.readable_queue(broker, number, get.queue, cause)?;
+        let outlet = self.outlet.clone();
+        let seen = broker.shard_of(queue.id).progress();
+        let outcome = broker.with_shard(queue.id, |shard, effects| {
+            shard.get(queue.id, get.no_ack, effects, |got| {
+                let mut state = outlet.lock();
+                let frame_max = state.frame_max();
+                let Some(out) = state.channel(number) else { return };
+                let tag = out.unacked.delivered(None, queue.id, got.sequence, 1, get.no_ack);
+                let (record, remaining) = (got.record, got.remaining.min(u64::from(u32::MAX)) as u32);
+                let (envelope, header, body) = (record.envelope(), record.header(), record.body());
+                fast::write_get_ok(state.buffer(), number, tag.0, got.redelivered, envelope, remaining, header, body, frame_max);
+            })
+        });
+        match outcome {
+            GetOutcome::Taken => {}
+            GetOutcome::Empty => self.reply(number, &Method::BasicGetEmpty(basic::GetEmpty {})),
+            GetOutcome::Loading => return Ok(Some(Wait::Load(broker.shard_index(queue.id), seen))),
+        }
+        Ok(None)
+    }
+
+    fn settle(
+        &mut self,
+        broker: &Arc<Broker>,
+        batch: &mut Batch,
+        number: u16,
+        tag: u64,
+        multiple: bool,
+        requeue: Option<bool>,
+        cause: (u16, u16),
+    ) -> Outcome {
+        let mut settled = Vec::new();
+        let known = match self.outlet.lock().channel(number) {
+            Some(out) => out.unacked.settle(DeliveryTag(tag), multiple, &mut settled),
+            None => Ok(()),
+        };
+        known.map_err(|_| Exception::new(ReplyCode::PreconditionFailed, cause, format!("unknown delivery tag {tag}")))?;
+        for Settled { queue, consumer, first, count } in settled {
+            if requeue == Some(true) {
+                batch.requeue(broker, queue, consumer, first, count);
+            } else {
+                batch.settle(broker, queue, consumer, first, count);
+            }
+        }
+        Ok(None)
+    }
+
+    fn recover(&mut self, broker: &Arc<Broker>, batch: &mut Batch, number: u16, requeue: bool, cause: (u16, u16)) -> Outcome {
+        if !requeue {
+            return Err(Exception::connection(ReplyCode::NotImplemented, cause, "requeue=false"));
+        }
+        let unacked = self.outlet.lock().channel(number).map(|out| out.unacked.take_all()).unwrap_or_default();
+        for Settled { queue, consumer, first, count } in unacked {
+            batch.requeue(broker, queue, consumer, first, count);
+        }
+        batch.submit(broker, &self.outlet, &self.route);
+        Ok(None)
+    }
+}

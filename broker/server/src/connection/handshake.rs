@@ -1,0 +1,211 @@
+//! From the protocol header to `connection.open`: who is it, what do both sides take, which virtual host.
+//!
+//! Until the handshake is over, what goes wrong closes the socket without more ado, except where clients are known to expect a method:
+//! a refused login (`authentication_failure_close`) and an unknown virtual host.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use stoa_amqp::connection;
+use stoa_amqp::{Method, ReplyCode, ShortString, Table, Value};
+use stoa_core::ids::ConnectionId;
+
+use super::error::Exception;
+use crate::broker::Broker;
+use crate::config::Limits;
+
+/// What a connection is waiting for before it is open.
+#[derive(Debug)]
+pub(crate) enum Handshake {
+    /// The eight octets of the protocol header.
+    AwaitHeader,
+    /// `connection.start-ok`.
+    AwaitStartOk,
+    /// `connection.tune-ok`.
+    AwaitTuneOk(Client),
+    /// `connection.open`.
+    AwaitOpen(Client, Tuned),
+}
+
+/// Who connected.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Client {
+    pub(crate) user: String,
+    pub(crate) properties: Table,
+    pub(crate) cancel_notify: bool,
+}
+
+/// What both sides agreed on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tuned {
+    pub(crate) channel_max: u16,
+    pub(crate) frame_max: u32,
+    /// Zero: none.
+    pub(crate) heartbeat: Duration,
+}
+
+/// An open connection.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) client: Client,
+    pub(crate) tuned: Tuned,
+    pub(crate) vhost: String,
+}
+
+/// What follows from a method of the handshake.
+#[derive(Debug)]
+pub(crate) enum Step {
+    Next(Handshake),
+    Open(Box<Opened>),
+}
+
+/// The smallest frame that both sides must take (AMQP 0-9-1, 4.2.3).
+const FRAME_MIN_SIZE: u32 = 4096;
+
+/// Appends `connection.start`.
+pub(crate) fn write_start(out: &mut Vec<u8>) {
+    let properties = server_properties().encoded();
+    let start = connection::Start {
+        version_major: 0,
+        version_minor: 9,
+        server_properties: properties.as_raw(),
+        mechanisms: b"PLAIN AMQPLAIN",
+        locales: b"en_US",
+    };
+    Method::ConnectionStart(start).write_frame(0, out);
+}
+
+/// What the broker says of itself. `product` stays our own name: clients look at `capabilities`.
+fn server_properties() -> Table {
+    let text = |text: &str| Value::LongString(text.to_owned().into());
+    let capabilities = [
+        "publisher_confirms",
+        "exchange_exchange_bindings",
+        "basic.nack",
+        "consumer_cancel_notify",
+        "connection.blocked",
+        "authentication_failure_close",
+        "per_consumer_qos",
+    ];
+    let capabilities = capabilities.into_iter().map(|name| (ShortString::from(name), Value::Bool(true))).collect();
+    [
+        ("capabilities", Value::Table(capabilities)),
+        ("cluster_name", text("stoa")),
+        ("information", text("Licensed under the Apache License 2.0")),
+        ("platform", text("Rust")),
+        ("product", text("Stoa")),
+        ("version", text(env!("CARGO_PKG_VERSION"))),
+    ]
+    .into_iter()
+    .map(|(name, value)| (ShortString::from(name), value))
+    .collect()
+}
+
+impl Handshake {
+    /// Takes the next method and appends the answer.
+    pub(crate) fn take(self, method: &Method<'_>, broker: &Broker, peer: IpAddr, id: ConnectionId, out: &mut Vec<u8>) -> Result<Step, Exception> {
+        match (self, method) {
+            (Handshake::AwaitStartOk, Method::ConnectionStartOk(start_ok)) => {
+                let client = authenticate(start_ok, broker, peer)?;
+                let limits = &broker.config.limits;
+                let heartbeat = limits.heartbeat.as_secs().min(u64::from(u16::MAX)) as u16;
+                let tune = connection::Tune { channel_max: limits.channel_max, frame_max: limits.frame_max, heartbeat };
+                Method::ConnectionTune(tune).write_frame(0, out);
+                Ok(Step::Next(Handshake::AwaitTuneOk(client)))
+            }
+            (Handshake::AwaitTuneOk(client), Method::ConnectionTuneOk(tune_ok)) => {
+                let tuned = tuned(tune_ok, &broker.config.limits)?;
+                Ok(Step::Next(Handshake::AwaitOpen(client, tuned)))
+            }
+            (Handshake::AwaitOpen(client, tuned), Method::ConnectionOpen(open)) => {
+                let vhost = open.virtual_host.to_string();
+                let cause = (10, 40);
+                let refused = |text: String| Exception::connection(ReplyCode::NotAllowed, cause, text);
+                let site = broker.topology.read();
+                if !site.topology.has_vhost(&vhost) {
+                    return Err(refused(format!("vhost {vhost} not found")));
+                }
+                if !site.topology.may_access_vhost(&client.user, &vhost) {
+                    return Err(refused(format!("access to vhost '{vhost}' refused for user '{}'", client.user)));
+                }
+                Method::ConnectionOpenOk(connection::OpenOk {}).write_frame(0, out);
+                tracing::debug!(connection = %id, user = %client.user, vhost, "open");
+                Ok(Step::Open(Box::new(Opened { client, tuned, vhost })))
+            }
+            (_, method) => {
+                Err(Exception::connection(ReplyCode::CommandInvalid, method.id(), format!("{} does not belong here in the handshake", method.name())))
+            }
+        }
+    }
+}
+
+fn authenticate(start_ok: &connection::StartOk<'_>, broker: &Broker, peer: IpAddr) -> Result<Client, Exception> {
+    let properties = start_ok.client_properties.to_table();
+    let capability = |name: &str| match properties.get("capabilities") {
+        Some(Value::Table(capabilities)) => matches!(capabilities.get(name), Some(Value::Bool(true))),
+        _ => false,
+    };
+    let mechanism = start_ok.mechanism.to_string();
+    let credentials = match mechanism.as_str() {
+        "PLAIN" => plain(start_ok.response),
+        "AMQPLAIN" => amqplain(start_ok.response),
+        other => {
+            let text = format!("unsupported authentication mechanism '{other}', expected PLAIN or AMQPLAIN");
+            return Err(Exception::connection(ReplyCode::CommandInvalid, (10, 11), text));
+        }
+    };
+    let accepted = credentials.filter(|(user, password)| broker.topology.read().topology.authenticate(user, password, peer.is_loopback()));
+    match accepted {
+        Some((user, _)) => Ok(Client { user, cancel_notify: capability("consumer_cancel_notify"), properties }),
+        None => {
+            tracing::warn!(%peer, mechanism, "login refused");
+            let text = format!("Login was refused using authentication mechanism {mechanism}. For details see the broker logfile.");
+            let mut refused = Exception::connection(ReplyCode::AccessRefused, (0, 0), text);
+            if !capability("authentication_failure_close") {
+                // Such a client takes a closed socket for a refused login.
+                refused.text.clear();
+            }
+            Err(refused)
+        }
+    }
+}
+
+/// SASL PLAIN (RFC 4616): authorization identity, user, password, each after a zero octet.
+fn plain(response: &[u8]) -> Option<(String, String)> {
+    let mut parts = response.splitn(3, |&octet| octet == 0);
+    let (_, user, password) = (parts.next()?, parts.next()?, parts.next()?);
+    Some((String::from_utf8(user.to_vec()).ok()?, String::from_utf8(password.to_vec()).ok()?))
+}
+
+/// AMQPLAIN: a field table without its length.
+fn amqplain(response: &[u8]) -> Option<(String, String)> {
+    let table = Table::decode_entries(response).ok()?;
+    let text = |key: &str| match table.get(key)? {
+        Value::LongString(bytes) => String::from_utf8(bytes.to_vec()).ok(),
+        _ => None,
+    };
+    Some((text("LOGIN")?, text("PASSWORD")?))
+}
+
+/// Zero means "no limit of mine": the broker's own holds.
+fn tuned(ok: &connection::TuneOk, limits: &Limits) -> Result<Tuned, Exception> {
+    let refused = |what: &str, value: u32, limit: u32| {
+        let text = format!("negotiated {what} = {value} is higher than the maximum allowed value ({limit})");
+        Exception::connection(ReplyCode::NotAllowed, (10, 31), text)
+    };
+    if ok.frame_max > limits.frame_max {
+        return Err(refused("frame_max", ok.frame_max, limits.frame_max));
+    }
+    if ok.frame_max != 0 && ok.frame_max < FRAME_MIN_SIZE {
+        let text = format!("negotiated frame_max = {} is lower than the minimum allowed value ({FRAME_MIN_SIZE})", ok.frame_max);
+        return Err(Exception::connection(ReplyCode::NotAllowed, (10, 31), text));
+    }
+    if ok.channel_max > limits.channel_max {
+        return Err(refused("channel_max", ok.channel_max.into(), limits.channel_max.into()));
+    }
+    Ok(Tuned {
+        channel_max: if ok.channel_max == 0 { limits.channel_max } else { ok.channel_max },
+        frame_max: if ok.frame_max == 0 { limits.frame_max } else { ok.frame_max },
+        heartbeat: Duration::from_secs(ok.heartbeat.into()),
+    })
+}

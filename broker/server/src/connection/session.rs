@@ -1,0 +1,343 @@
+//! An open connection: its channels, and where each frame goes.
+
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use stoa_amqp::frame::{Frame, FrameKind};
+use stoa_amqp::{channel, connection};
+use stoa_amqp::{Method, ReplyCode, ShortStr, ShortString, fast, frame};
+use stoa_core::channel::Settled;
+use stoa_core::ids::ConnectionId;
+use stoa_core::topology::Actor;
+
+use super::content::{Incoming, method_instead_of_content};
+use super::error::{Exception, Scope};
+use super::handshake::Opened;
+use super::publish::{Batch, Message, Route};
+use crate::broker::Broker;
+use crate::outlet::Outlet;
+
+/// An open connection.
+#[derive(Debug)]
+pub(crate) struct Open {
+    pub(crate) id: ConnectionId,
+    pub(crate) outlet: Arc<Outlet>,
+    pub(crate) vhost: String,
+    pub(crate) user: String,
+    frame_max: u32,
+    channel_max: u16,
+    pub(crate) channels: HashMap<u16, Channel>,
+    pub(crate) route: Route,
+    /// `connection.close` is on its way, by either side: nothing else counts any more.
+    pub(crate) closing: Option<Closing>,
+}
+
+/// How far the end of a connection has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Closing {
+    /// We sent `close` and wait for `close-ok`.
+    AwaitCloseOk,
+    /// `close-ok` was sent or received: the socket can go.
+    Done,
+}
+
+/// One channel, as its connection's task sees it.
+#[derive(Debug, Default)]
+pub(crate) struct Channel {
+    /// Confirm mode.
+    pub(crate) confirms: bool,
+    pub(crate) incoming: Option<Box<Incoming>>,
+    /// Unacknowledged messages that each new consumer may have; 0: no limit.
+    pub(crate) prefetch: u16,
+    /// The queue that an empty name stands for: the one declared last.
+    pub(crate) last_queue: Option<ShortString>,
+    /// The broker has closed the channel: everything but `close-ok` is dropped.
+    closing: bool,
+}
+
+/// Why a connection's input has to rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wait {
+    /// The answers before this method must be durable first.
+    Commit,
+    /// This shard must have come further than it had: a chunk has to be read from disk.
+    Load(usize, u64),
+    /// This shard has more in memory than it should.
+    Pressure(usize, u64),
+}
+
+/// What came of a method.
+pub(crate) type Outcome = Result<Option<Wait>, Exception>;
+
+impl Open {
+    pub(crate) fn new(id: ConnectionId, outlet: Arc<Outlet>, opened: &Opened) -> Self {
+        Self {
+            id,
+            outlet,
+            vhost: opened.vhost.clone(),
+            user: opened.client.user.clone(),
+            frame_max: opened.tuned.frame_max,
+            channel_max: opened.tuned.channel_max,
+            channels: HashMap::new(),
+            route: Route::default(),
+            closing: None,
+        }
+    }
+
+    /// In whose name the topology is used.
+    pub(crate) fn actor(&self) -> Actor<'_> {
+        Actor { vhost: &self.vhost, user: &self.user, connection: self.id }
+    }
+
+    /// Takes as many frames as there are; gives how many octets those were, and why it stopped if it did.
+    pub(crate) fn take(&mut self, broker: &Arc<Broker>, batch: &mut Batch, input: &[u8]) -> (usize, Option<Wait>) {
+        let mut at = 0;
+        let mut wait = None;
+        while wait.is_none() && self.closing != Some(Closing::Done) {
+            let rest = &input[at..];
+            if self.closing.is_none()
+                && let Some((publish, size)) = fast::publish(rest, self.frame_max)
+                && self.takes_publish(publish.channel, publish.immediate)
+            {
+                let outcome = self.publish(broker, batch, &Message::of(&publish)).map(|()| None);
+                self.conclude(broker, batch, publish.channel, outcome);
+                at += size;
+                continue;
+            }
+            let (frame, size) = match frame::next_frame(rest, self.frame_max) {
+                Ok(Some(found)) => found,
+                Ok(None) => break,
+                Err(error) => {
+                    self.conclude(broker, batch, 0, Err(error.into()));
+                    // What follows a broken frame cannot be told apart any more.
+                    at = input.len();
+                    break;
+                }
+            };
+            let outcome = self.frame(broker, batch, &frame);
+            wait = self.conclude(broker, batch, frame.channel, outcome);
+            if wait.is_none() {
+                at += size;
+            }
+        }
+        if !batch.is_empty() {
+            batch.submit(broker, &self.outlet, &self.route);
+        }
+        (at, wait.or_else(|| self.pressure(broker)))
+    }
+
+    /// The fast path is for channels on which nothing unusual is under way.
+    fn takes_publish(&self, number: u16, immediate: bool) -> bool {
+        !immediate && self.channels.get(&number).is_some_and(|channel| !channel.closing && channel.incoming.is_none())
+    }
+
+    /// Publishers wait where the shards that they publish to have too much already.
+    fn pressure(&self, broker: &Broker) -> Option<Wait> {
+        self.route.targets.iter().find_map(|target| {
+            let cell = broker.shard_of(target.queue);
+            let seen = cell.progress();
+            cell.is_pressed().then_some(Wait::Pressure(cell.index, seen))
+        })
+    }
+
+    fn frame(&mut self, broker: &Arc<Broker>, batch: &mut Batch, frame: &Frame<'_>) -> Outcome {
+        match frame.kind {
+            FrameKind::Heartbeat if frame.channel == 0 => Ok(None),
+            FrameKind::Heartbeat => Err(Exception::connection(ReplyCode::FrameError, (0, 0), "a heartbeat frame belongs on channel 0")),
+            FrameKind::Method => self.method(broker, batch, frame),
+            FrameKind::Header | FrameKind::Body => self.content(broker, batch, frame).map(|()| None),
+        }
+    }
+
+    fn method(&mut self, broker: &Arc<Broker>, batch: &mut Batch, frame: &Frame<'_>) -> Outcome {
+        let method = Method::decode(frame.payload)?;
+        if self.closing == Some(Closing::AwaitCloseOk) && frame.channel != 0 {
+            return Ok(None);
+        }
+        if frame.channel == 0 {
+            return self.connection_method(&method);
+        }
+        if let Method::ChannelOpen(_) = method {
+            return self.open_channel(frame.channel);
+        }
+        let Some(channel) = self.channels.get_mut(&frame.channel) else {
+            let text = format!("expected 'channel.open', got {} on channel {}", method.name(), frame.channel);
+            return Err(Exception::connection(ReplyCode::ChannelError, method.id(), text));
+        };
+        if channel.closing {
+            self.method_while_closing(broker, batch, frame.channel, &method);
+            return Ok(None);
+        }
+        if channel.incoming.is_some() {
+            return Err(method_instead_of_content(&method));
+        }
+        match &method {
+            Method::BasicPublish(publish) => {
+                if publish.immediate {
+                    return Err(Exception::connection(ReplyCode::NotImplemented, method.id(), "immediate=true"));
+                }
+                channel.incoming = Some(Box::new(Incoming::new(publish)));
+                Ok(None)
+            }
+            Method::ChannelClose(_) => {
+                batch.submit(broker, &self.outlet, &self.route);
+                self.drop_channel(broker, batch, frame.channel);
+                Method::ChannelCloseOk(channel::CloseOk {}).write_frame(frame.channel, self.outlet.lock().reply_buffer());
+                Ok(None)
+            }
+            // An answer to a close that crossed the client's own.
+            Method::ChannelCloseOk(_) => Ok(None),
+            method => self.channel_method(broker, batch, frame.channel, method),
+        }
+    }
+
+    fn method_while_closing(&mut self, broker: &Arc<Broker>, batch: &mut Batch, number: u16, method: &Method<'_>) {
+        match method {
+            Method::ChannelCloseOk(_) => drop(self.channels.remove(&number)),
+            Method::ChannelClose(_) => {
+                self.drop_channel(broker, batch, number);
+                Method::ChannelCloseOk(channel::CloseOk {}).write_frame(number, self.outlet.lock().reply_buffer());
+            }
+            _ => {}
+        }
+    }
+
+    fn connection_method(&mut self, method: &Method<'_>) -> Outcome {
+        match method {
+            Method::ConnectionClose(_) => {
+                if self.closing.is_none() && self.outlet.lock().is_holding() {
+                    return Ok(Some(Wait::Commit));
+                }
+                Method::ConnectionCloseOk(connection::CloseOk {}).write_frame(0, self.outlet.lock().buffer());
+                self.closing = Some(Closing::Done);
+                Ok(None)
+            }
+            Method::ConnectionCloseOk(_) if self.closing.is_some() => {
+                self.closing = Some(Closing::Done);
+                Ok(None)
+            }
+            Method::ConnectionUpdateSecret(_) => {
+                Method::ConnectionUpdateSecretOk(connection::UpdateSecretOk {}).write_frame(0, self.outlet.lock().reply_buffer());
+                Ok(None)
+            }
+            // The broker is never blocked by a client.
+            Method::ConnectionBlocked(_) | Method::ConnectionUnblocked(_) => Ok(None),
+            method => {
+                let text = format!("{} does not belong on channel 0 of an open connection", method.name());
+                Err(Exception::connection(ReplyCode::CommandInvalid, method.id(), text))
+            }
+        }
+    }
+
+    fn open_channel(&mut self, number: u16) -> Outcome {
+        if number > self.channel_max {
+            let text = format!("number of channels opened has reached the negotiated channel_max ({})", self.channel_max);
+            return Err(Exception::connection(ReplyCode::NotAllowed, (20, 10), text));
+        }
+        if self.channels.contains_key(&number) {
+            let text = "second 'channel.open' seen";
+            return Err(Exception::connection(ReplyCode::ChannelError, (20, 10), text));
+        }
+        self.channels.insert(number, Channel::default());
+        let mut state = self.outlet.lock();
+        state.open_channel(number);
+        Method::ChannelOpenOk(channel::OpenOk {}).write_frame(number, state.reply_buffer());
+        Ok(None)
+    }
+
+    fn content(&mut self, broker: &Arc<Broker>, batch: &mut Batch, frame: &Frame<'_>) -> Result<(), Exception> {
+        if self.closing.is_some() {
+            return Ok(());
+        }
+        let Some(channel) = self.channels.get_mut(&frame.channel) else {
+            let text = format!("content on channel {}, which is not open", frame.channel);
+            return Err(Exception::connection(ReplyCode::ChannelError, (0, 0), text));
+        };
+        if channel.closing {
+            return Ok(());
+        }
+        let Some(incoming) = channel.incoming.as_mut() else {
+            return Err(Exception::connection(ReplyCode::UnexpectedFrame, (0, 0), "expected a method frame, got content"));
+        };
+        let taken = match frame.kind {
+            FrameKind::Header => incoming.take_header(frame.payload, broker.config.limits.message_size_max),
+            _ => incoming.take_body(frame.payload),
+        };
+        let complete = incoming.is_complete();
+        if let Err(exception) = taken {
+            channel.incoming = None;
+            return Err(exception);
+        }
+        if complete && let Some(incoming) = channel.incoming.take() {
+            return self.publish(broker, batch, &incoming.message(frame.channel));
+        }
+        Ok(())
+    }
+
+    /// Turns an exception into the method that announces it.
+    fn conclude(&mut self, broker: &Arc<Broker>, batch: &mut Batch, number: u16, outcome: Outcome) -> Option<Wait> {
+        let exception = match outcome {
+            Ok(wait) => return wait,
+            Err(exception) => exception,
+        };
+        if self.closing.is_some() {
+            return None;
+        }
+        batch.submit(broker, &self.outlet, &self.route);
+        tracing::warn!(connection = %self.id, channel = number, code = exception.code.code(), "{}", exception.text);
+        match exception.scope {
+            Scope::Channel => {
+                self.drop_channel(broker, batch, number);
+                self.channels.insert(number, Channel { closing: true, ..Channel::default() });
+            }
+            Scope::Connection => self.closing = Some(Closing::AwaitCloseOk),
+        }
+        exception.write(number, self.outlet.lock().reply_buffer());
+        None
+    }
+
+    /// Takes a channel out of the world: its consumers end, what it had not acknowledged goes back.
+    pub(crate) fn drop_channel(&mut self, broker: &Arc<Broker>, batch: &mut Batch, number: u16) {
+        self.channels.remove(&number);
+        let consumers = self.outlet.lock().channel(number).map(|channel| std::mem::take(&mut channel.consumers)).unwrap_or_default();
+        for consumer in consumers.into_values() {
+            self.end_consumer(broker, consumer);
+        }
+        let Some(mut out) = self.outlet.lock().close_channel(number) else { return };
+        for Settled { queue, consumer, first, count } in out.unacked.take_all() {
+            batch.requeue(broker, queue, consumer, first, count);
+        }
+        batch.submit(broker, &self.outlet, &self.route);
+    }
+
+    /// Appends a reply, after those which still wait for the disk.
+    pub(crate) fn reply(&self, number: u16, method: &Method<'_>) {
+        method.write_frame(number, self.outlet.lock().reply_buffer());
+    }
+
+    /// Appends a reply to a change of the topology: it goes out when the change is durable.
+    pub(crate) fn reply_when_durable(&self, broker: &Broker, number: u16, method: &Method<'_>, durable: bool) {
+        let mut state = self.outlet.lock();
+        if !durable {
+            return method.write_frame(number, state.reply_buffer());
+        }
+        let epoch = broker.commits.register_once(&self.outlet, &mut state);
+        let mut reply = Vec::new();
+        method.write_frame(number, &mut reply);
+        state.hold(epoch, reply);
+    }
+
+    /// The queue that a method means: an empty name stands for the one that the channel declared last.
+    pub(crate) fn queue_name(&self, number: u16, name: ShortStr<'_>, cause: (u16, u16)) -> Result<ShortString, Exception> {
+        if !name.is_empty() {
+            return Ok(name.into());
+        }
+        let last = self.channels.get(&number).and_then(|channel| channel.last_queue.clone());
+        last.ok_or_else(|| Exception::new(ReplyCode::NotFound, cause, "no previously declared queue"))
+    }
+}
+
+/// A method that only the server sends, or that belongs elsewhere.
+pub(crate) fn misplaced(method: &Method<'_>) -> Exception {
+    Exception::connection(ReplyCode::CommandInvalid, method.id(), format!("{} does not belong here", method.name()))
+}

@@ -1,0 +1,227 @@
+//! The pager: one thread that moves chunks between the shards' memory and the store's tables, and takes checkpoints.
+//!
+//! A checkpoint makes the journal's older segments superfluous: every shard hands over what is unsettled and only in the journal, the tables
+//! are flushed, and the commits that preceded it are released.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender};
+
+use hashbrown::HashMap;
+use parking_lot::Mutex;
+use stoa_core::ids::{QueueId, Sequence};
+use stoa_core::shard::{Command, StoredChunk, stored};
+use stoa_core::topology::Change;
+use stoa_storage::{Batch, Family, TableError, Tables};
+
+use crate::broker::Broker;
+use crate::dispatch::Dispatch;
+use crate::shards::{Pages, Running};
+
+/// What a shard asks of the pager.
+#[derive(Debug)]
+pub(crate) enum Page {
+    /// Read a chunk.
+    Load { queue: QueueId, chunk: Sequence },
+    /// Write a chunk, or only its entry in the index.
+    Store(StoredChunk),
+    /// Chunks are settled: delete all whose first sequence lies in this range, both ends included.
+    Forget { queue: QueueId, first: Sequence, last: Sequence },
+}
+
+impl Page {
+    fn bytes(&self) -> usize {
+        match self {
+            Page::Store(StoredChunk { data: Some(data), .. }) => data.len(),
+            _ => 64,
+        }
+    }
+}
+
+enum Ask {
+    Pages(Pages),
+    Checkpoint,
+    DropQueue(QueueId),
+    Stop,
+}
+
+/// The way to the pager thread.
+#[derive(Debug)]
+pub(crate) struct Pager {
+    asks: Mutex<Sender<Ask>>,
+    tables: Tables,
+    checkpoint_wanted: AtomicBool,
+}
+
+impl Pager {
+    /// The handle, and what the thread is run with.
+    pub(crate) fn new(tables: Tables) -> (Self, Inbox) {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        (Self { asks: Mutex::new(sender), tables, checkpoint_wanted: AtomicBool::new(false) }, Inbox(receiver))
+    }
+
+    fn send(&self, ask: Ask) {
+        // The thread ends only when the broker stops: then there is nothing left to move.
+        let _ = self.asks.lock().send(ask);
+    }
+
+    pub(crate) fn ask(&self, pages: Pages) {
+        self.send(Ask::Pages(pages));
+    }
+
+    /// Asks for a checkpoint, unless one is under way.
+    pub(crate) fn want_checkpoint(&self) {
+        if !self.checkpoint_wanted.swap(true, Ordering::SeqCst) {
+            self.send(Ask::Checkpoint);
+        }
+    }
+
+    /// Deletes whatever the tables hold of a queue.
+    pub(crate) fn drop_queue(&self, queue: QueueId) {
+        self.send(Ask::DropQueue(queue));
+    }
+
+    /// Checkpoints a last time and ends the thread.
+    pub(crate) fn stop(&self) {
+        self.send(Ask::Stop);
+    }
+
+    /// Topology records go into the tables when their commit is durable; a checkpoint flushes them.
+    pub(crate) fn write_topology(&self, changes: &[Change]) -> Result<(), TableError> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let mut batch = Batch::new();
+        for change in changes {
+            match &change.value {
+                Some(value) => batch.put(Family::Meta, &change.key, value),
+                None => batch.delete(Family::Meta, &change.key),
+            }
+        }
+        self.tables.write(&batch)
+    }
+}
+
+/// What the pager thread reads its work from.
+#[derive(Debug)]
+pub(crate) struct Inbox(Receiver<Ask>);
+
+impl std::fmt::Debug for Ask {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Ask")
+    }
+}
+
+/// The pager thread.
+pub(crate) fn run(broker: &Arc<Broker>, inbox: &Inbox) {
+    let tables = &broker.pager.tables;
+    while let Ok(ask) = inbox.0.recv() {
+        let outcome = match ask {
+            Ask::Pages(pages) => move_pages(broker, tables, pages),
+            Ask::Checkpoint => checkpoint(broker, tables),
+            Ask::DropQueue(queue) => drop_queue(tables, queue),
+            Ask::Stop => {
+                if let Err(error) = checkpoint(broker, tables) {
+                    tracing::error!(%error, "the last checkpoint failed; the journal has everything, the next start replays it");
+                }
+                return;
+            }
+        };
+        if let Err(error) = outcome {
+            broker.store_failed(&error);
+        }
+    }
+}
+
+fn drop_queue(tables: &Tables, queue: QueueId) -> Result<(), TableError> {
+    let mut batch = Batch::new();
+    let (from, to) = (stored::chunk_key(queue, Sequence(0)), stored::chunk_key(QueueId(queue.0 + 1), Sequence(0)));
+    batch.delete_range(Family::Chunks, &from, &to);
+    batch.delete_range(Family::Acks, &from, &to);
+    tables.write(&batch)
+}
+
+fn move_pages(broker: &Arc<Broker>, tables: &Tables, pages: Pages) -> Result<(), TableError> {
+    let mut answers: HashMap<usize, Vec<Command<'static>>> = HashMap::new();
+    let mut batch = Batch::new();
+    for (shard, page) in &pages {
+        match page {
+            Page::Store(chunk) => {
+                let key = chunk.key();
+                batch.put(Family::Acks, &key, &chunk.entry.encode());
+                if let Some(data) = &chunk.data {
+                    batch.put(Family::Chunks, &key, data);
+                    let stored = Command::Stored { queue: chunk.queue, chunk: chunk.first, upto: chunk.upto };
+                    answers.entry(*shard).or_default().push(stored);
+                }
+            }
+            Page::Forget { queue, first, last } if first == last => {
+                let key = stored::chunk_key(*queue, *first);
+                batch.delete(Family::Chunks, &key);
+                batch.delete(Family::Acks, &key);
+            }
+            Page::Forget { queue, first, last } => {
+                let (from, to) = (stored::chunk_key(*queue, *first), stored::chunk_key(*queue, last.plus(1)));
+                batch.delete_range(Family::Chunks, &from, &to);
+                batch.delete_range(Family::Acks, &from, &to);
+            }
+            Page::Load { .. } => {}
+        }
+    }
+    tables.write(&batch)?;
+    for (shard, page) in pages {
+        if let Page::Load { queue, chunk } = page {
+            let data = tables.get(Family::Chunks, &stored::chunk_key(queue, chunk))?.unwrap_or_default();
+            answers.entry(shard).or_default().push(Command::Loaded { queue, chunk, data });
+        }
+    }
+    for (shard, commands) in answers {
+        broker.shards[shard].answer(broker, commands);
+    }
+    Ok(())
+}
+
+/// Octets of chunks written to the tables at a time.
+const CHECKPOINT_BATCH_BYTES: usize = 4 << 20;
+
+fn checkpoint(broker: &Arc<Broker>, tables: &Tables) -> Result<(), TableError> {
+    let began = std::time::Instant::now();
+    // What commits up to this one took in was applied to the shards before they are asked below.
+    let position = broker.commits.next_commit();
+    let mut chunks = 0;
+    for cell in &broker.shards {
+        let mut dispatch = Dispatch::new(broker, cell.index);
+        let mut running = cell.lock();
+        let Running { shard, outlets } = &mut *running;
+        shard.checkpoint(&mut dispatch.to(outlets));
+        drop(running);
+        let pages = dispatch.take_pages();
+        chunks += pages.len();
+        for part in parts(pages) {
+            move_pages(broker, tables, part)?;
+        }
+    }
+    tables.set_position(position)?;
+    tables.flush()?;
+    broker.pager.checkpoint_wanted.store(false, Ordering::SeqCst);
+    broker.commits.release(position);
+    tracing::debug!(chunks, ?position, took_ms = began.elapsed().as_millis() as u64, "checkpoint");
+    Ok(())
+}
+
+/// Cuts what is to be written into batches of bounded size.
+fn parts(pages: Pages) -> Vec<Pages> {
+    let mut parts = Vec::new();
+    let mut bytes = CHECKPOINT_BATCH_BYTES;
+    for page in pages {
+        if bytes >= CHECKPOINT_BATCH_BYTES {
+            parts.push(Pages::new());
+            bytes = 0;
+        }
+        bytes += page.1.bytes();
+        if let Some(part) = parts.last_mut() {
+            part.push(page);
+        }
+    }
+    parts
+}

@@ -1,0 +1,295 @@
+//! The shards and who runs them: whoever brings a batch and finds the shard idle runs it on the spot, otherwise the batch waits in the
+//! shard's inbox for whoever is running it (flat combining). A queue belongs to exactly one shard.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+
+use hashbrown::HashMap;
+use parking_lot::{Mutex, MutexGuard};
+use stoa_core::channel::Ticket;
+use stoa_core::ids::{ConsumerId, OutletId, QueueId, Sequence};
+use stoa_core::record::Records;
+use stoa_core::shard::{Command, Shard};
+use tokio::sync::Notify;
+
+use crate::broker::Broker;
+use crate::dispatch::{Dispatch, ToOutlets};
+use crate::outlet::Outlet;
+use crate::pager::Page;
+
+/// One shard, the lock that makes it one thread at a time, and the batches that wait for it.
+#[derive(Debug)]
+pub(crate) struct ShardCell {
+    pub(crate) index: usize,
+    running: Mutex<Running>,
+    inbox: Mutex<Vec<Waiting>>,
+    inbox_bytes: AtomicUsize,
+    /// More messages in memory than configured, twice over: publishers wait for progress.
+    pressed: AtomicBool,
+    /// Counts what a connection may wait for: chunks that were loaded or stored, and the end of pressure.
+    progress: AtomicU64,
+    progressed: Notify,
+}
+
+/// What is behind a shard's lock.
+#[derive(Debug)]
+pub(crate) struct Running {
+    pub(crate) shard: Shard,
+    /// The connections that consume from this shard.
+    pub(crate) outlets: HashMap<OutletId, Arc<Outlet>>,
+}
+
+/// A command whose records lie in the batch's arena.
+#[derive(Clone, Debug)]
+pub(crate) enum Op {
+    Publish { queue: QueueId, start: usize, end: usize, count: u32 },
+    Settle { queue: QueueId, consumer: Option<ConsumerId>, first: Sequence, count: u32 },
+    Requeue { queue: QueueId, consumer: Option<ConsumerId>, first: Sequence, count: u32 },
+    Resume { outlet: OutletId },
+    Gone { outlet: OutletId },
+}
+
+/// A batch for one shard.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Job<'a> {
+    pub(crate) ops: &'a [Op],
+    pub(crate) arena: &'a [u8],
+    pub(crate) receipt: Option<&'a Receipt>,
+}
+
+/// Who wants to know that a batch has been applied: the confirms of these channels wait for it.
+#[derive(Clone, Debug)]
+pub(crate) struct Receipt {
+    pub(crate) outlet: Arc<Outlet>,
+    /// Channel, its batch, and whether that must be durable before it is confirmed.
+    pub(crate) channels: Vec<(u16, Ticket, bool)>,
+}
+
+/// What waits in an inbox.
+#[derive(Debug)]
+enum Waiting {
+    Batch { ops: Vec<Op>, arena: Vec<u8>, receipt: Option<Receipt> },
+    /// The pager's answers.
+    Answers(Vec<Command<'static>>),
+}
+
+impl Waiting {
+    fn bytes(&self) -> usize {
+        match self {
+            Waiting::Batch { ops, arena, .. } => arena.len() + size_of_val(ops.as_slice()),
+            Waiting::Answers(answers) => size_of_val(answers.as_slice()),
+        }
+    }
+}
+
+/// Rounds of dispatch by one runner, before it lets others use its thread.
+const ROUNDS_MAX: usize = 16;
+
+impl ShardCell {
+    pub(crate) fn new(index: usize, shard: Shard) -> Self {
+        Self {
+            index,
+            running: Mutex::new(Running { shard, outlets: HashMap::new() }),
+            inbox: Mutex::default(),
+            inbox_bytes: AtomicUsize::new(0),
+            pressed: AtomicBool::new(false),
+            progress: AtomicU64::new(0),
+            progressed: Notify::new(),
+        }
+    }
+
+    /// The shard itself, for rare things: whoever holds it is its runner, and calls [`ShardCell::finish`] if there may be something to deliver.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Running> {
+        self.running.lock()
+    }
+
+    /// Publishers should wait: more is in memory than twice the limit, or the inbox is full.
+    pub(crate) fn is_pressed(&self) -> bool {
+        self.pressed.load(Ordering::Relaxed)
+    }
+
+    /// Applies a batch now, or leaves it to whoever is running the shard.
+    pub(crate) fn submit(&self, broker: &Arc<Broker>, job: Job<'_>) {
+        if let Some(running) = self.running.try_lock() {
+            return self.run(broker, running, Some(job));
+        }
+        let batch = Waiting::Batch { ops: job.ops.to_vec(), arena: job.arena.to_vec(), receipt: job.receipt.cloned() };
+        if self.leave(batch) > broker.config.limits.inbox_bytes_max {
+            let running = self.running.lock();
+            self.run(broker, running, None);
+        } else {
+            self.run_if_idle(broker);
+        }
+    }
+
+    /// Takes the pager's answers.
+    pub(crate) fn answer(&self, broker: &Arc<Broker>, answers: Vec<Command<'static>>) {
+        self.leave(Waiting::Answers(answers));
+        self.run_if_idle(broker);
+        self.note_progress();
+    }
+
+    /// Puts something into the inbox; gives the octets that wait there now.
+    fn leave(&self, waiting: Waiting) -> usize {
+        let bytes = waiting.bytes();
+        self.inbox.lock().push(waiting);
+        self.inbox_bytes.fetch_add(bytes, Ordering::SeqCst) + bytes
+    }
+
+    /// How far the shard has come: a change means that what a connection waits for may have come about.
+    pub(crate) fn progress(&self) -> u64 {
+        self.progress.load(Ordering::SeqCst)
+    }
+
+    fn note_progress(&self) {
+        self.progress.fetch_add(1, Ordering::SeqCst);
+        self.progressed.notify_waiters();
+    }
+
+    /// Waits until [`ShardCell::progress`] is no longer what it was.
+    pub(crate) async fn progress_since(&self, seen: u64) {
+        loop {
+            let progressed = self.progressed.notified();
+            tokio::pin!(progressed);
+            progressed.as_mut().enable();
+            if self.progress() != seen {
+                return;
+            }
+            progressed.await;
+        }
+    }
+
+    /// Runs the shard if nobody does; otherwise whoever does will see the inbox.
+    pub(crate) fn run_if_idle(&self, broker: &Arc<Broker>) {
+        if let Some(running) = self.running.try_lock() {
+            self.run(broker, running, None);
+        }
+    }
+
+    /// Dispatches after something was changed behind the lock.
+    pub(crate) fn finish(&self, broker: &Arc<Broker>, running: MutexGuard<'_, Running>) {
+        self.run(broker, running, None);
+    }
+
+    fn run(&self, broker: &Arc<Broker>, running: MutexGuard<'_, Running>, mut job: Option<Job<'_>>) {
+        let mut running = running;
+        let mut rounds = 0;
+        loop {
+            let mut dispatch = Dispatch::new(broker, self.index);
+            let more = self.round(&mut running, &mut dispatch, job.take());
+            let memory_bytes_max = 2 * broker.config.limits.memory_bytes_max / broker.shards.len();
+            let pressed = running.shard.resident_bytes() > memory_bytes_max as u64;
+            let relieved = self.pressed.swap(pressed, Ordering::SeqCst) && !pressed;
+            let dirty = running.shard.is_dirty();
+            drop(running);
+            if dirty {
+                broker.commits.note_dirty();
+            }
+            if relieved {
+                self.note_progress();
+            }
+            dispatch.after_unlock();
+            rounds += 1;
+            if !more && self.inbox_bytes.load(Ordering::SeqCst) == 0 {
+                return;
+            }
+            if rounds == ROUNDS_MAX {
+                return broker.run_later(self.index);
+            }
+            match self.running.try_lock() {
+                Some(again) => running = again,
+                None => return,
+            }
+        }
+    }
+
+    fn round(&self, running: &mut Running, dispatch: &mut Dispatch<'_>, job: Option<Job<'_>>) -> bool {
+        if self.inbox_bytes.load(Ordering::SeqCst) > 0 {
+            let jobs = std::mem::take(&mut *self.inbox.lock());
+            for waiting in jobs {
+                self.inbox_bytes.fetch_sub(waiting.bytes(), Ordering::SeqCst);
+                match waiting {
+                    Waiting::Batch { ops, arena, receipt } => {
+                        apply(running, dispatch, &Job { ops: &ops, arena: &arena, receipt: receipt.as_ref() });
+                    }
+                    Waiting::Answers(answers) => {
+                        let Running { shard, outlets } = running;
+                        answers.into_iter().for_each(|answer| shard.apply(answer, &mut dispatch.to(outlets)));
+                    }
+                }
+            }
+        }
+        if let Some(job) = job {
+            apply(running, dispatch, &job);
+        }
+        let Running { shard, outlets } = running;
+        let more = shard.dispatch(&mut dispatch.to(outlets));
+        dispatch.flush(shard, outlets) || more
+    }
+}
+
+fn apply(running: &mut Running, dispatch: &mut Dispatch<'_>, job: &Job<'_>) {
+    let Running { shard, outlets } = running;
+    let mut effects = dispatch.to(outlets);
+    for op in job.ops {
+        shard.apply(op.command(job.arena), &mut effects);
+    }
+    if let Some(receipt) = job.receipt {
+        dispatch.applied(receipt);
+    }
+}
+
+impl Op {
+    fn command<'a>(&self, arena: &'a [u8]) -> Command<'a> {
+        match *self {
+            Op::Publish { queue, start, end, count } => Command::Publish { queue, records: Records { bytes: &arena[start..end], count } },
+            Op::Settle { queue, consumer, first, count } => Command::Settle { queue, consumer, first, count },
+            Op::Requeue { queue, consumer, first, count } => Command::Requeue { queue, consumer, first, count },
+            Op::Resume { outlet } => Command::Resume { outlet },
+            Op::Gone { outlet } => Command::Gone { outlet },
+        }
+    }
+}
+
+impl Broker {
+    /// The shard that a queue belongs to.
+    pub(crate) fn shard_of(&self, queue: QueueId) -> &ShardCell {
+        &self.shards[self.shard_index(queue)]
+    }
+
+    pub(crate) fn shard_index(&self, queue: QueueId) -> usize {
+        (queue.0 % self.shards.len() as u64) as usize
+    }
+
+    /// Calls `f` with the shard of a queue, and lets the shard dispatch afterwards.
+    pub(crate) fn with_shard<R>(self: &Arc<Self>, queue: QueueId, f: impl FnOnce(&mut Shard, &mut ToOutlets<'_, '_>) -> R) -> R {
+        let cell = self.shard_of(queue);
+        let mut running = cell.lock();
+        let mut dispatch = Dispatch::new(self, cell.index);
+        let Running { shard, outlets } = &mut *running;
+        let outcome = f(shard, &mut dispatch.to(outlets));
+        dispatch.flush(shard, outlets);
+        cell.finish(self, running);
+        dispatch.after_unlock();
+        outcome
+    }
+
+    /// A connection's socket has taken everything: the shard may deliver to it again.
+    pub(crate) fn resume(self: &Arc<Self>, shard: usize, outlet: OutletId) {
+        self.shards[shard].submit(self, Job { ops: &[Op::Resume { outlet }], arena: &[], receipt: None });
+    }
+
+    /// A connection is gone, and its consumers with it.
+    pub(crate) fn forget_outlet(self: &Arc<Self>, outlet: OutletId) {
+        for cell in &self.shards {
+            let mut running = cell.lock();
+            if running.outlets.remove(&outlet).is_some() {
+                drop(running);
+                cell.submit(self, Job { ops: &[Op::Gone { outlet }], arena: &[], receipt: None });
+            }
+        }
+    }
+}
+
+/// What the shards ask of the pager, with the shard's index.
+pub(crate) type Pages = Vec<(usize, Page)>;

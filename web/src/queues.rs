@@ -1,0 +1,75 @@
+//! `GET /api/queues`, `/api/queues/{vhost}`, `/api/queues/{vhost}/{name}`.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use serde::Serialize;
+use serde_json::Value;
+use stoa_server::{Broker, QueueView};
+
+use crate::Failure;
+use crate::tables::to_json;
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Queue {
+    name: String,
+    vhost: String,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    durable: bool,
+    auto_delete: bool,
+    exclusive: bool,
+    arguments: Value,
+    node: &'static str,
+    state: &'static str,
+    messages: u64,
+    messages_ready: u64,
+    messages_unacknowledged: u64,
+    message_bytes: u64,
+    consumers: u32,
+}
+
+impl From<&QueueView> for Queue {
+    fn from(view: &QueueView) -> Self {
+        let QueueView { queue, counts } = view;
+        Self {
+            name: queue.name.as_str_lossy().into_owned(),
+            vhost: queue.vhost.to_string(),
+            kind: "classic",
+            durable: queue.durable,
+            auto_delete: queue.auto_delete,
+            exclusive: queue.exclusive.is_some(),
+            arguments: to_json(&queue.arguments),
+            node: "stoa@localhost",
+            state: "running",
+            messages: counts.ready + counts.unacked,
+            messages_ready: counts.ready,
+            messages_unacknowledged: counts.unacked,
+            message_bytes: counts.bytes,
+            consumers: counts.consumers,
+        }
+    }
+}
+
+/// All queues.
+pub(crate) async fn list(State(broker): State<Arc<Broker>>) -> Json<Vec<Queue>> {
+    Json(broker.queues().iter().map(Queue::from).collect())
+}
+
+/// Those of one virtual host.
+pub(crate) async fn list_in_vhost(State(broker): State<Arc<Broker>>, Path(vhost): Path<String>) -> Result<Json<Vec<Queue>>, Failure> {
+    if !broker.has_vhost(&vhost) {
+        return Err(crate::not_found().await);
+    }
+    Ok(Json(broker.queues().iter().filter(|view| *view.queue.vhost == *vhost).map(Queue::from).collect()))
+}
+
+/// One queue.
+pub(crate) async fn get(State(broker): State<Arc<Broker>>, Path((vhost, name)): Path<(String, String)>) -> Result<Json<Queue>, Failure> {
+    match broker.queue(&vhost, &name) {
+        Some(view) => Ok(Json(Queue::from(&view))),
+        None => Err(Failure { status: StatusCode::NOT_FOUND, error: "Object Not Found", reason: "Not Found".into() }),
+    }
+}

@@ -1,0 +1,30 @@
+//! AMQP tables as JSON.
+
+use serde_json::{Map, Value as Json};
+use stoa_amqp::{Table, Value};
+
+/// The table as an object. Octets that are no text are replaced where they are not UTF-8.
+pub(crate) fn to_json(table: &Table) -> Json {
+    Json::Object(table.iter().map(|(name, value)| (name.as_str_lossy().into_owned(), value_to_json(value))).collect::<Map<_, _>>())
+}
+
+fn value_to_json(value: &Value) -> Json {
+    match value {
+        Value::Bool(value) => (*value).into(),
+        Value::I8(value) => (*value).into(),
+        Value::U8(value) => (*value).into(),
+        Value::I16(value) => (*value).into(),
+        Value::U16(value) => (*value).into(),
+        Value::I32(value) => (*value).into(),
+        Value::U32(value) => (*value).into(),
+        Value::I64(value) => (*value).into(),
+        Value::F32(value) => f64::from(*value).into(),
+        Value::F64(value) => (*value).into(),
+        Value::Decimal { scale, value } => (f64::from(*value) / 10f64.powi((*scale).into())).into(),
+        Value::LongString(text) | Value::ByteArray(text) => String::from_utf8_lossy(text).into_owned().into(),
+        Value::Array(values) => values.iter().map(value_to_json).collect(),
+        Value::Timestamp(seconds) => (*seconds).into(),
+        Value::Table(table) => to_json(table),
+        Value::Void => Json::Null,
+    }
+}
