@@ -3,6 +3,9 @@
 //! Commands go in, effects come out, and the time is an argument. The crate `stoa-server` runs this core on real sockets and disks;
 //! the simulation runs the same core on a fake store and a seed.
 
+pub mod channel;
 pub mod ids;
 pub mod log;
 pub mod record;
+pub mod shard;
+pub mod topology;

@@ -1,0 +1,2 @@
+//! What a message costs in a shard.
+fn main() {}

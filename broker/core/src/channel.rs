@@ -1,0 +1,410 @@
+//! What a channel must remember between a delivery and its settlement, and between a publish and its confirm. Numbers only: no messages,
+//! no shard, no wire.
+
+use std::collections::VecDeque;
+
+use crate::ids::{ConsumerId, DeliveryTag, Epoch, QueueId, Sequence};
+
+/// A run of deliveries that were settled or that go back, as `Command::Settle` and `Command::Requeue` want it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settled {
+    /// The queue they came from.
+    pub queue: QueueId,
+    /// Who they went to; `None` for `basic.get`.
+    pub consumer: Option<ConsumerId>,
+    /// The sequence of the first.
+    pub first: Sequence,
+    /// How many, with consecutive sequences.
+    pub count: u32,
+}
+
+/// The tag is not outstanding on this channel (AMQP 0-9-1: a channel exception, 406).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown delivery tag {0}")]
+pub struct UnknownDeliveryTag(pub DeliveryTag);
+
+/// What a channel was delivered and has not settled, as runs: a flood in order is one run.
+#[derive(Debug, Default)]
+pub struct Unacked {
+    /// The last tag that was given out.
+    last: u64,
+    /// In the order of their tags.
+    runs: VecDeque<Run>,
+    count: u64,
+}
+
+/// Deliveries with consecutive tags and sequences.
+#[derive(Clone, Copy, Debug)]
+struct Run {
+    tag: u64,
+    what: Settled,
+}
+
+impl Run {
+    /// The tag behind its last.
+    fn end(&self) -> u64 {
+        self.tag + u64::from(self.what.count)
+    }
+
+    /// Cuts off and returns the first `n`.
+    fn take_front(&mut self, n: u32) -> Settled {
+        let front = Settled { count: n, ..self.what };
+        self.tag += u64::from(n);
+        self.what.first = self.what.first.plus(n.into());
+        self.what.count -= n;
+        front
+    }
+}
+
+impl Unacked {
+    /// Nothing was delivered yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Deliveries that are not settled.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// A run went out; returns the tag of its first message. Tags strictly increase (invariant 5). With `no_ack` they are counted and
+    /// nothing is remembered.
+    pub fn delivered(&mut self, consumer: Option<ConsumerId>, queue: QueueId, first: Sequence, count: u32, no_ack: bool) -> DeliveryTag {
+        let tag = self.last + 1;
+        self.last += u64::from(count);
+        if no_ack || count == 0 {
+            return DeliveryTag(tag);
+        }
+        self.count += u64::from(count);
+        let what = Settled {
+            queue,
+            consumer,
+            first,
+            count,
+        };
+        match self.runs.back_mut() {
+            Some(run) if run.end() == tag && follows(&run.what, &what) => run.what.count += count,
+            _ => self.runs.push_back(Run { tag, what }),
+        }
+        DeliveryTag(tag)
+    }
+
+    /// The client settles one delivery, or all up to it (`multiple`; tag 0 then means all). Appends what that is to `out`, joined to its
+    /// last entry where it continues it. As in RabbitMQ, `tag` itself must be outstanding in either case.
+    ///
+    /// # Errors
+    /// If it is not; then nothing has changed.
+    pub fn settle(&mut self, tag: DeliveryTag, multiple: bool, out: &mut Vec<Settled>) -> Result<(), UnknownDeliveryTag> {
+        if multiple && tag.0 == 0 {
+            self.runs.drain(..).for_each(|run| push(out, run.what));
+            self.count = 0;
+            return Ok(());
+        }
+        let at = self.runs.partition_point(|run| run.end() <= tag.0);
+        let run = self
+            .runs
+            .get_mut(at)
+            .filter(|run| run.tag <= tag.0)
+            .ok_or(UnknownDeliveryTag(tag))?;
+        if multiple {
+            for run in self.runs.drain(..at) {
+                self.count -= u64::from(run.what.count);
+                push(out, run.what);
+            }
+            let run = &mut self.runs[0];
+            let settled = run.take_front((tag.0 - run.tag + 1) as u32);
+            self.count -= u64::from(settled.count);
+            push(out, settled);
+            if run.what.count == 0 {
+                self.runs.pop_front();
+            }
+            return Ok(());
+        }
+        let front = Run {
+            tag: run.tag,
+            what: run.take_front((tag.0 - run.tag) as u32),
+        };
+        push(out, run.take_front(1));
+        self.count -= 1;
+        match (front.what.count > 0, run.what.count > 0) {
+            (true, true) => self.runs.insert(at, front),
+            (true, false) => *run = front,
+            (false, true) => {}
+            (false, false) => drop(self.runs.remove(at)),
+        }
+        Ok(())
+    }
+
+    /// Everything, to be requeued: the channel closes, or `basic.recover`.
+    #[must_use]
+    pub fn take_all(&mut self) -> Vec<Settled> {
+        self.count = 0;
+        let mut out = Vec::new();
+        self.runs.drain(..).for_each(|run| push(&mut out, run.what));
+        out
+    }
+
+    /// What this consumer holds, to be requeued. (AMQP leaves deliveries of a cancelled consumer with the channel: this is for consumers
+    /// that end otherwise.)
+    #[must_use]
+    pub fn take_consumer(&mut self, consumer: ConsumerId) -> Vec<Settled> {
+        let mut out = Vec::new();
+        self.runs.retain(|run| {
+            let theirs = run.what.consumer == Some(consumer);
+            if theirs {
+                push(&mut out, run.what);
+                self.count -= u64::from(run.what.count);
+            }
+            !theirs
+        });
+        out
+    }
+
+    /// What must hold between calls; for tests.
+    ///
+    /// # Panics
+    /// If it does not.
+    pub fn invariants(&self) {
+        let mut end = 0;
+        let mut count = 0;
+        for run in &self.runs {
+            assert!(run.what.count > 0 && run.tag >= end.max(1), "runs are not empty and do not overlap");
+            end = run.end();
+            count += u64::from(run.what.count);
+        }
+        assert!(end <= self.last + 1, "invariant 5: nothing is outstanding that was not given out");
+        assert_eq!(count, self.count);
+    }
+}
+
+fn follows(run: &Settled, next: &Settled) -> bool {
+    let end = run.first.plus(run.count.into());
+    run.queue == next.queue && run.consumer == next.consumer && end == next.first && run.count.checked_add(next.count).is_some()
+}
+
+fn push(out: &mut Vec<Settled>, what: Settled) {
+    match out.last_mut() {
+        Some(last) if follows(last, &what) => last.count += what.count,
+        _ => out.push(what),
+    }
+}
+
+/// Which publishes of a channel in confirm mode wait for what (RabbitMQ: publisher confirms).
+#[derive(Debug, Default)]
+pub struct Confirms {
+    /// The last publish that was counted.
+    last: u64,
+    /// The last publish that was confirmed.
+    confirmed: u64,
+    /// What is durable.
+    durable: Epoch,
+    entries: VecDeque<Pending>,
+}
+
+/// The publishes behind the entry before, up to `upto`.
+#[derive(Debug)]
+struct Pending {
+    upto: u64,
+    /// Shards that have not applied their part yet.
+    jobs: u32,
+    /// What must be durable first.
+    epoch: Option<Epoch>,
+}
+
+/// Names a batch of publishes: its last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub DeliveryTag);
+
+/// A `basic.ack` for the publisher: this tag, and those before it if `multiple`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Confirm {
+    /// The last publish that it confirms.
+    pub tag: DeliveryTag,
+    /// It confirms more than that one.
+    pub multiple: bool,
+}
+
+impl Confirms {
+    /// Nothing was published yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// `count` messages were published and handed to shards in `jobs` parts. Each part is answered by [`applied`](Self::applied) with the
+    /// ticket. Without parts (nothing was routed) [`next`](Self::next) gives the confirm.
+    pub fn published(&mut self, count: u32, jobs: u32) -> Ticket {
+        self.last += u64::from(count);
+        if count > 0 {
+            self.entries.push_back(Pending {
+                upto: self.last,
+                jobs,
+                epoch: None,
+            });
+        }
+        Ticket(DeliveryTag(self.last))
+    }
+
+    /// A shard has applied its part of a batch. `epoch`: what must be durable before it is confirmed; `None` if nothing of it was persistent.
+    /// Returns what can be confirmed now.
+    pub fn applied(&mut self, ticket: Ticket, epoch: Option<Epoch>) -> Option<Confirm> {
+        let at = self.entries.partition_point(|entry| entry.upto < ticket.0.0);
+        if let Some(entry) = self.entries.get_mut(at).filter(|entry| entry.upto == ticket.0.0) {
+            entry.jobs = entry.jobs.saturating_sub(1);
+            entry.epoch = entry.epoch.max(epoch);
+        }
+        self.next()
+    }
+
+    /// Everything up to `epoch` is durable. Returns what can be confirmed now.
+    pub fn durable(&mut self, epoch: Epoch) -> Option<Confirm> {
+        self.durable = self.durable.max(epoch);
+        self.next()
+    }
+
+    /// What can be confirmed now, in the order of publishing and as one ack (invariant 2).
+    pub fn next(&mut self) -> Option<Confirm> {
+        let mut upto = self.confirmed;
+        while let Some(entry) = self
+            .entries
+            .pop_front_if(|entry| entry.jobs == 0 && entry.epoch.is_none_or(|epoch| epoch <= self.durable))
+        {
+            upto = entry.upto;
+        }
+        let count = upto - self.confirmed;
+        self.confirmed = upto;
+        (count > 0).then_some(Confirm {
+            tag: DeliveryTag(upto),
+            multiple: count > 1,
+        })
+    }
+
+    /// Publishes that are not confirmed.
+    #[must_use]
+    pub fn outstanding(&self) -> u64 {
+        self.last - self.confirmed
+    }
+
+    /// The greatest epoch that a publish waits for, once its parts are applied.
+    #[must_use]
+    pub fn awaited(&self) -> Option<Epoch> {
+        self.entries.iter().filter_map(|entry| entry.epoch).max()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(queue: u64, consumer: u64, first: u64, count: u32) -> Settled {
+        Settled {
+            queue: QueueId(queue),
+            consumer: Some(ConsumerId(consumer)),
+            first: Sequence(first),
+            count,
+        }
+    }
+
+    fn deliver(unacked: &mut Unacked, what: Settled) -> u64 {
+        unacked.delivered(what.consumer, what.queue, what.first, what.count, false).0
+    }
+
+    /// Tags 1-10 of queue 1, 11-12 of queue 2, 13-15 no_ack, 16 of queue 1.
+    fn example() -> Unacked {
+        let mut unacked = Unacked::new();
+        assert_eq!(deliver(&mut unacked, run(1, 1, 100, 4)), 1);
+        assert_eq!(deliver(&mut unacked, run(1, 1, 104, 6)), 5);
+        assert_eq!(deliver(&mut unacked, run(2, 2, 0, 2)), 11);
+        assert_eq!(unacked.delivered(None, QueueId(3), Sequence(0), 3, true), DeliveryTag(13));
+        assert_eq!(deliver(&mut unacked, run(1, 1, 110, 1)), 16);
+        unacked.invariants();
+        unacked
+    }
+
+    #[test]
+    fn settling_gives_the_runs_that_were_delivered() {
+        type Case<'a> = (&'a [(u64, bool)], Result<&'a [Settled], u64>, u64);
+        let cases: &[Case<'_>] = &[
+            (&[(1, false)], Ok(&[run(1, 1, 100, 1)]), 12),
+            (
+                &[(5, false), (4, false), (6, false)],
+                Ok(&[run(1, 1, 104, 1), run(1, 1, 103, 1), run(1, 1, 105, 1)]),
+                10,
+            ),
+            (&[(1, false), (2, false), (3, true)], Ok(&[run(1, 1, 100, 3)]), 10),
+            (&[(10, true), (12, true)], Ok(&[run(1, 1, 100, 10), run(2, 2, 0, 2)]), 1),
+            (
+                &[(12, true), (16, false)],
+                Ok(&[run(1, 1, 100, 10), run(2, 2, 0, 2), run(1, 1, 110, 1)]),
+                0,
+            ),
+            (&[(0, true)], Ok(&[run(1, 1, 100, 10), run(2, 2, 0, 2), run(1, 1, 110, 1)]), 0),
+            (
+                &[(16, true), (0, true)],
+                Ok(&[run(1, 1, 100, 10), run(2, 2, 0, 2), run(1, 1, 110, 1)]),
+                0,
+            ),
+            (&[(0, false)], Err(0), 13),
+            (&[(13, false)], Err(13), 13),
+            (&[(15, true)], Err(15), 13),
+            (&[(17, true)], Err(17), 13),
+            (&[(3, false), (3, false)], Err(3), 12),
+            (&[(3, false), (3, true)], Err(3), 12),
+        ];
+        for (acks, expected, left) in cases {
+            let mut unacked = example();
+            let mut out = Vec::new();
+            let result: Result<(), _> = acks
+                .iter()
+                .try_for_each(|&(tag, multiple)| unacked.settle(DeliveryTag(tag), multiple, &mut out));
+            unacked.invariants();
+            assert_eq!(
+                result.map(|()| &out[..]),
+                expected.map_err(|tag| UnknownDeliveryTag(DeliveryTag(tag))),
+                "{acks:?}"
+            );
+            assert_eq!(unacked.count(), *left, "{acks:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_taken_back_is_gone_and_tags_go_on() {
+        let mut unacked = example();
+        assert_eq!(unacked.take_consumer(ConsumerId(1)), [run(1, 1, 100, 11)]);
+        assert_eq!(unacked.take_all(), [run(2, 2, 0, 2)]);
+        assert_eq!(unacked.count(), 0);
+        assert_eq!(deliver(&mut unacked, run(1, 1, 0, 1)), 17);
+        unacked.invariants();
+    }
+
+    #[test]
+    fn confirms_come_in_order_and_joined() {
+        let confirm = |tag, multiple| {
+            Some(Confirm {
+                tag: DeliveryTag(tag),
+                multiple,
+            })
+        };
+        let mut confirms = Confirms::new();
+        let a = confirms.published(3, 2);
+        let b = confirms.published(1, 1);
+        let c = confirms.published(2, 0);
+        let d = confirms.published(1, 1);
+        assert_eq!(confirms.next(), None);
+        assert_eq!(confirms.applied(a, Some(Epoch(7))), None);
+        assert_eq!(confirms.applied(b, None), None, "the first batch comes first");
+        assert_eq!(confirms.durable(Epoch(7)), None, "half of the first batch is not applied");
+        assert_eq!(
+            confirms.applied(a, Some(Epoch(6))),
+            confirm(6, true),
+            "and all that waited behind it"
+        );
+        assert_eq!(confirms.applied(d, Some(Epoch(8))), None);
+        assert_eq!((confirms.outstanding(), confirms.awaited()), (1, Some(Epoch(8))));
+        assert_eq!(confirms.durable(Epoch(9)), confirm(7, false));
+        assert_eq!(confirms.durable(Epoch(10)), None);
+        assert_eq!(c, Ticket(DeliveryTag(6)));
+    }
+}

@@ -1,0 +1,125 @@
+//! What must outlive the process: new messages and settlements for the journal at every group commit, and, at a checkpoint, whatever the
+//! journal alone knows for the table.
+//!
+//! A settlement is logged if the journal or the table knows the message: else nothing would bring it back. It is logged even if a checkpoint
+//! has put it into the table meanwhile, because that checkpoint may not live to be flushed.
+
+use crate::ids::Sequence;
+use crate::log::{LogRecord, LogWriter};
+use crate::shard::Shard;
+use crate::shard::chunk::{Chunk, state};
+use crate::shard::effects::Effects;
+use crate::shard::queue::Queue;
+use crate::shard::stored::{HEAD, HeadEntry, IndexEntry, StoredChunk};
+
+impl Shard {
+    /// A group commit begins: appends what became of persistent messages in durable queues since the last time. What came and was settled
+    /// in between is never written.
+    pub fn collect(&mut self, log: &mut LogWriter<'_>) {
+        for id in std::mem::take(&mut self.common.uncollected) {
+            if let Some(queue) = self.queues.get_mut(&id) {
+                queue.collect(log);
+            }
+        }
+    }
+
+    /// Whether [`collect`](Self::collect) may have something to write.
+    #[must_use]
+    pub fn is_dirty(&self) -> bool {
+        !self.common.uncollected.is_empty()
+    }
+
+    /// Gives the store everything that only the journal knows: unsettled chunks, the open ones included, and changed index entries. When all
+    /// that was given to the store up to now is flushed, journal segments of commits that were collected before this call are free.
+    pub fn checkpoint(&mut self, effects: &mut impl Effects) {
+        self.forget_recovered(effects);
+        for id in std::mem::take(&mut self.common.unstored) {
+            if let Some(queue) = self.queues.get_mut(&id) {
+                queue.checkpoint(effects);
+            }
+        }
+    }
+}
+
+impl Queue {
+    /// The first chunk that may still grow, as a lower bound of the chunks to look at next time.
+    pub(crate) fn open_from(&self) -> Sequence {
+        self.chunks
+            .back()
+            .filter(|chunk| !chunk.is(state::CLOSED))
+            .map_or(self.next, |chunk| chunk.first)
+    }
+
+    fn collect(&mut self, log: &mut LogWriter<'_>) {
+        self.is_uncollected = false;
+        let queue = self.id;
+        let from = self.find(self.uncollected_from);
+        for chunk in self.chunks.range_mut(from..) {
+            chunk.collect(|first, records| log.push(LogRecord::Messages { queue, first, records }));
+        }
+        self.uncollected_from = self.open_from();
+        self.settled.sort_unstable();
+        let mut settled = self.settled.drain(..).peekable();
+        while let Some((first, mut end)) = settled.next() {
+            while let Some((_, next_end)) = settled.next_if(|next| next.0 == end) {
+                end = next_end;
+            }
+            log.push(LogRecord::Settled {
+                queue,
+                first,
+                count: end.0 - first.0,
+            });
+        }
+    }
+
+    fn checkpoint(&mut self, effects: &mut impl Effects) {
+        self.is_unstored = false;
+        for at in self.find(self.unstored_from)..self.chunks.len() {
+            let chunk = &self.chunks[at];
+            if chunk.submitted < chunk.count() && chunk.has_live_persistent() {
+                self.submit(at, effects);
+            }
+        }
+        self.unstored_from = self.open_from();
+        for first in std::mem::take(&mut self.old_entries) {
+            if let Some(at) = self.find_exact(first).filter(|&at| self.chunks[at].is(state::ENTRY_OLD)) {
+                self.submit(at, effects);
+            }
+        }
+        let head = HeadEntry {
+            next: self.next,
+            taken: self.cursor,
+        };
+        if head != self.head {
+            self.head = head;
+            effects.store(StoredChunk {
+                queue: self.id,
+                first: HEAD,
+                upto: 0,
+                entry: IndexEntry::Head(head),
+                data: None,
+            });
+        }
+    }
+
+    /// Gives the store a chunk's index entry, and its value if that has grown since the store was given it.
+    pub(crate) fn submit(&mut self, at: usize, effects: &mut impl Effects) {
+        let chunk: &mut Chunk = &mut self.chunks[at];
+        let grown = chunk.submitted < chunk.count();
+        let data = if grown { chunk.share() } else { None };
+        if data.is_some() {
+            self.submitted_chunks += usize::from(chunk.submitted == 0);
+            chunk.submitted = chunk.count();
+            chunk.state |= state::IN_FLIGHT;
+        }
+        chunk.state &= !state::ENTRY_OLD;
+        let entry = IndexEntry::Chunk(chunk.entry(self.durable));
+        effects.store(StoredChunk {
+            queue: self.id,
+            first: chunk.first,
+            upto: chunk.submitted,
+            entry,
+            data,
+        });
+    }
+}

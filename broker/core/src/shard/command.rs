@@ -1,0 +1,164 @@
+//! What a shard is told and what it answers: commands that travel in batches, and the arguments and outcomes of the rarer calls.
+
+use crate::ids::{ConsumerId, OutletId, QueueId, Sequence};
+use crate::record::{Record, Records};
+
+/// What travels in batches. Commands for queues, consumers and outlets that are gone do nothing.
+#[derive(Debug)]
+pub enum Command<'a> {
+    /// Messages arrived: whole records, in order.
+    Publish {
+        /// The queue they were routed to.
+        queue: QueueId,
+        /// The messages.
+        records: Records<'a>,
+    },
+    /// Deliveries were acknowledged or dropped: they are gone for good.
+    Settle {
+        /// The queue they came from.
+        queue: QueueId,
+        /// Who held them, if that was a consumer (and not `basic.get`): it has room for more now.
+        consumer: Option<ConsumerId>,
+        /// The sequence of the first.
+        first: Sequence,
+        /// How many, with consecutive sequences.
+        count: u32,
+    },
+    /// Deliveries come back: to their old place, and marked redelivered from then on.
+    Requeue {
+        /// The queue they came from.
+        queue: QueueId,
+        /// Who held them, if that was a consumer.
+        consumer: Option<ConsumerId>,
+        /// The sequence of the first.
+        first: Sequence,
+        /// How many, with consecutive sequences.
+        count: u32,
+    },
+    /// The outlet has written what it got; its window is open again.
+    Resume {
+        /// The outlet.
+        outlet: OutletId,
+    },
+    /// The connection closed: all its consumers are gone. What they held comes back in `Requeue` commands.
+    Gone {
+        /// The connection.
+        outlet: OutletId,
+    },
+    /// The answer to [`Effects::load`](crate::shard::Effects::load).
+    Loaded {
+        /// The queue.
+        queue: QueueId,
+        /// The sequence at which the chunk starts.
+        chunk: Sequence,
+        /// The value as it was stored; empty if there was none.
+        data: Vec<u8>,
+    },
+    /// The answer to [`Effects::store`](crate::shard::Effects::store) with data: a load would find the chunk from now on.
+    Stored {
+        /// The queue.
+        queue: QueueId,
+        /// The sequence at which the chunk starts.
+        chunk: Sequence,
+        /// [`StoredChunk::upto`](crate::shard::StoredChunk::upto), as it was handed over.
+        upto: u16,
+    },
+}
+
+/// What a shard must know of a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueueSpec {
+    /// Its name inside the broker.
+    pub id: QueueId,
+    /// Its persistent messages outlive the process.
+    pub durable: bool,
+    /// It is deleted with its last consumer.
+    pub auto_delete: bool,
+}
+
+/// What is in a queue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Messages that wait for a consumer.
+    pub ready: u64,
+    /// Messages that were delivered and not settled.
+    pub unacked: u64,
+    /// Consumers.
+    pub consumers: u32,
+    /// Octets of the chunks that hold them, in memory or not: a chunk counts until all of it is settled.
+    pub bytes: u64,
+}
+
+/// A message for `basic.get`.
+#[derive(Clone, Copy, Debug)]
+pub struct Got<'a> {
+    /// The message, in the chunk: copy what must stay.
+    pub record: Record<'a>,
+    /// Its position in the queue.
+    pub sequence: Sequence,
+    /// It may have been delivered before.
+    pub redelivered: bool,
+    /// How many ready messages are left behind it.
+    pub remaining: u64,
+}
+
+/// What became of a `basic.get`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GetOutcome {
+    /// There is no ready message, or no such queue.
+    Empty,
+    /// The message was handed over.
+    Taken,
+    /// The message is on disk. Its chunk was asked for ([`Effects::load`](crate::shard::Effects::load)): ask again after that command.
+    Loading,
+}
+
+/// Why a queue was not deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DeleteError {
+    /// `if-unused`, and it has consumers.
+    #[error("in use")]
+    InUse,
+    /// `if-empty`, and it has ready messages.
+    #[error("not empty")]
+    NotEmpty,
+    /// There is no such queue.
+    #[error("no such queue")]
+    NotFound,
+}
+
+/// Why a consumer was not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConsumeError {
+    /// Another consumer has the queue for itself, or this one wants it for itself and is not the first.
+    #[error("in exclusive use")]
+    ExclusiveUse,
+    /// There is no such queue.
+    #[error("no such queue")]
+    NotFound,
+}
+
+/// The bounds of a shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShardLimits {
+    /// Octets of messages in memory above which chunks are paged out. The caller stops publishers when
+    /// [`Shard::resident_bytes`](crate::shard::Shard::resident_bytes) is far above it because the store does not keep up.
+    pub memory_bytes_max: u64,
+    /// Octets (64 a message included) that an outlet gets until it says `Resume`. One delivery more may pass it.
+    pub window_bytes: u64,
+    /// Octets of chunks that are loaded ahead of the consumers of one queue.
+    pub read_ahead_bytes: u64,
+    /// Messages that one call of `dispatch` hands out at most, but for the rest of a run.
+    pub dispatch_records_max: u32,
+}
+
+impl Default for ShardLimits {
+    fn default() -> Self {
+        Self {
+            memory_bytes_max: 256 << 20,
+            window_bytes: 256 << 10,
+            read_ahead_bytes: 1 << 20,
+            dispatch_records_max: 16_384,
+        }
+    }
+}

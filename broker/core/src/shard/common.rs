@@ -1,0 +1,67 @@
+//! What the queues of a shard share: outlets, the lists of queues that have something to do, and the count of memory.
+
+use std::collections::VecDeque;
+
+use hashbrown::HashMap;
+
+use crate::ids::{OutletId, QueueId};
+use crate::shard::ShardLimits;
+use crate::shard::chunk::Body;
+use crate::shard::consumers::Outlet;
+
+#[derive(Debug, Default)]
+pub(crate) struct Common {
+    pub(crate) limits: ShardLimits,
+    pub(crate) outlets: HashMap<OutletId, Outlet>,
+    /// Queues that have ready messages and a consumer that may take one. A queue is in a list at most once: it has a flag for each.
+    pub(crate) active: VecDeque<QueueId>,
+    /// Queues that have something for the journal.
+    pub(crate) uncollected: Vec<QueueId>,
+    /// Queues that have something for the next checkpoint.
+    pub(crate) unstored: Vec<QueueId>,
+    /// Queues that may have chunks to page out.
+    pub(crate) spillable: VecDeque<QueueId>,
+    pub(crate) memory: Memory,
+}
+
+/// Octets of messages in memory.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    /// Of all chunks' bodies.
+    pub(crate) resident: u64,
+    /// Of those that wait for the store to leave.
+    pub(crate) leaving: u64,
+    /// Of those that were asked for.
+    pub(crate) coming: u64,
+    /// Buffers of settled chunks, for the next ones.
+    spare: Vec<Box<Body>>,
+}
+
+/// Buffers that are kept for reuse.
+const SPARE_MAX: usize = 16;
+/// A buffer is not used for less than this part of it, unless it is small.
+const WASTE_MAX: usize = 8;
+const SMALL: usize = 2048;
+
+impl Memory {
+    /// A chunk's body was `before` octets large and is `after` octets now.
+    pub(crate) fn changed(&mut self, before: usize, after: usize) {
+        self.resident = self.resident + after as u64 - before as u64;
+    }
+
+    /// An empty body with room for `bytes` octets of records.
+    pub(crate) fn body(&mut self, bytes: usize) -> Box<Body> {
+        let fits = |body: &Box<Body>| body.footprint() <= SMALL.max(bytes * WASTE_MAX);
+        match self.spare.iter().rposition(fits) {
+            Some(at) => self.spare.swap_remove(at),
+            None => Body::with_room(bytes),
+        }
+    }
+
+    /// A chunk is gone; its buffer may serve the next one.
+    pub(crate) fn recycle(&mut self, body: Option<Box<Body>>) {
+        if self.spare.len() < SPARE_MAX {
+            self.spare.extend(body.and_then(Body::emptied));
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Handing ready messages to consumers: in runs to one that is alone, in turns of one message to several.
+
+use crate::ids::QueueId;
+use crate::record::{Record, Records};
+use crate::shard::Shard;
+use crate::shard::command::{GetOutcome, Got};
+use crate::shard::common::Common;
+use crate::shard::effects::{Delivery, Effects};
+use crate::shard::queue::{Next, Queue};
+
+/// Messages that a queue hands out before it is the next queue's turn.
+const TURN_RECORDS: u32 = 1024;
+/// What a delivery takes of the window beside the message's own octets.
+const OVERHEAD_BYTES: u64 = 64;
+
+impl Shard {
+    /// Delivers what can be delivered, at most `dispatch_records_max` messages, and pages out what memory has no room for. To be called at
+    /// the end of every batch of commands; true if there is more to do, so that others get a chance in between.
+    pub fn dispatch(&mut self, effects: &mut impl Effects) -> bool {
+        self.forget_recovered(effects);
+        let mut budget = self.common.limits.dispatch_records_max;
+        while budget > 0
+            && let Some(id) = self.common.active.pop_front()
+        {
+            let Some(queue) = self.queues.get_mut(&id) else { continue };
+            queue.is_active = false;
+            let turn = budget.min(TURN_RECORDS);
+            budget -= turn - queue.turn(turn, &mut self.common, effects);
+        }
+        self.spill(effects);
+        !self.common.active.is_empty()
+    }
+
+    /// Takes the next message for `basic.get`. A message that was taken without `no_ack` is unacked until `Settle` or `Requeue`.
+    pub fn get<E: Effects>(&mut self, queue: QueueId, no_ack: bool, effects: &mut E, take: impl FnOnce(Got<'_>)) -> GetOutcome {
+        let Some(queue) = self.queues.get_mut(&queue) else {
+            return GetOutcome::Empty;
+        };
+        let Some(next) = queue.next_run() else { return GetOutcome::Empty };
+        if !queue.chunks[next.at].is_resident() {
+            queue.load(next.at, true, &mut self.common, effects);
+            return GetOutcome::Loading;
+        }
+        let chunk = &mut queue.chunks[next.at];
+        let places = next.places.start..next.places.start + 1;
+        let sequence = chunk.first.plus(places.start.into());
+        let (_, bytes) = chunk.records(places.clone(), u64::MAX, 0);
+        let Some(record) = Record::first_of(bytes) else {
+            unreachable!("what lies in a chunk is a record");
+        };
+        take(Got {
+            record,
+            sequence,
+            redelivered: next.redelivered,
+            remaining: queue.ready - 1,
+        });
+        if let Some(chunk) = queue.take(next.at, places, no_ack, &mut self.common) {
+            effects.forget(queue.id, chunk);
+        }
+        GetOutcome::Taken
+    }
+}
+
+impl Queue {
+    /// Delivers up to `budget` messages; returns what is left of it. The queue is in the list of active ones again if it can go on.
+    fn turn(&mut self, mut budget: u32, common: &mut Common, effects: &mut impl Effects) -> u32 {
+        if self.paged > 0 {
+            self.read_ahead(common, effects);
+        }
+        while budget > 0
+            && self.subscribers.any_in_turn()
+            && let Some(next) = self.next_run()
+        {
+            if !self.chunks[next.at].is_resident() {
+                self.load(next.at, false, common, effects);
+                return budget;
+            }
+            budget -= self.deliver(next, budget, common, effects);
+        }
+        self.activate(common);
+        budget
+    }
+
+    /// Delivers the beginning of a run to the consumer whose turn it is, or parks that one. Returns how many messages went out.
+    fn deliver(&mut self, next: Next, budget: u32, common: &mut Common, effects: &mut impl Effects) -> u32 {
+        let Some(subscriber) = self.subscribers.in_turn() else { return 0 };
+        let consumer = &subscriber.consumer;
+        let outlet = common.outlets.entry(consumer.outlet).or_default();
+        let window = common.limits.window_bytes.saturating_sub(outlet.used);
+        if window == 0 || outlet.stalled {
+            outlet.parked.push((self.id, consumer.id));
+            if !std::mem::replace(&mut outlet.stalled, true) {
+                effects.stalled(consumer.outlet);
+            }
+            self.subscribers.park();
+            return 0;
+        }
+        let most = if self.subscribers.one_in_turn() {
+            budget.min(subscriber.credit())
+        } else {
+            1
+        };
+        let start = next.places.start;
+        let most = most.min(next.places.len() as u32) as u16;
+        let chunk = &mut self.chunks[next.at];
+        let first = chunk.first.plus(start.into());
+        let (end, bytes) = chunk.records(start..start + most, window, OVERHEAD_BYTES);
+        let count = u32::from(end - start);
+        outlet.used += bytes.len() as u64 + OVERHEAD_BYTES * u64::from(count);
+        effects.deliver(Delivery {
+            consumer,
+            queue: self.id,
+            first,
+            redelivered: next.redelivered,
+            records: Records { bytes, count },
+        });
+        let no_ack = consumer.no_ack;
+        self.subscribers.took(count);
+        if let Some(chunk) = self.take(next.at, start..end, no_ack, common) {
+            effects.forget(self.id, chunk);
+        }
+        count
+    }
+}

@@ -1,0 +1,117 @@
+//! What must hold between two calls, whatever came before. For tests and the simulation; counts everything anew.
+
+use hashbrown::HashSet;
+
+use crate::ids::{QueueId, Sequence};
+use crate::shard::Shard;
+use crate::shard::bits::Bits;
+use crate::shard::chunk::state;
+use crate::shard::queue::Queue;
+
+impl Shard {
+    /// Checks the state against itself.
+    ///
+    /// # Panics
+    /// If it does not hold together: a fault of this crate.
+    pub fn invariants(&self) {
+        let (mut resident, mut leaving, mut coming) = (0, 0, 0);
+        for (id, queue) in &self.queues {
+            assert_eq!(*id, queue.id);
+            queue.invariants();
+            for chunk in &queue.chunks {
+                let bytes = u64::from(chunk.bytes());
+                resident += chunk.footprint() as u64;
+                leaving += if chunk.is(state::LEAVING) { bytes } else { 0 };
+                coming += if chunk.is(state::LOADING) { bytes } else { 0 };
+            }
+        }
+        let memory = &self.common.memory;
+        assert_eq!(
+            (memory.resident, memory.leaving, memory.coming),
+            (resident, leaving, coming),
+            "invariant 7: memory is counted"
+        );
+        self.list(self.common.active.iter(), |queue| queue.is_active);
+        self.list(self.common.uncollected.iter(), |queue| queue.is_uncollected);
+        self.list(self.common.unstored.iter(), |queue| queue.is_unstored);
+        self.list(self.common.spillable.iter(), |queue| queue.is_spillable);
+    }
+
+    /// A list holds those queues that say so, and each of them once. (Queues that were deleted leave it when it is next walked.)
+    fn list<'a>(&self, list: impl Iterator<Item = &'a QueueId>, is_in: impl Fn(&Queue) -> bool) {
+        let mut listed = HashSet::new();
+        for id in list.filter_map(|id| self.queues.get(id)) {
+            assert!(
+                is_in(id) && listed.insert(id.id),
+                "queue {} is in a list, once, and knows it",
+                id.id
+            );
+        }
+        assert_eq!(listed.len(), self.queues.values().filter(|queue| is_in(queue)).count());
+    }
+}
+
+impl Queue {
+    fn invariants(&self) {
+        let (mut end, mut live, mut ready, mut bytes, mut paged, mut submitted) = (Sequence(0), 0, self.returned.count(), 0, 0, 0);
+        for (at, chunk) in self.chunks.iter().enumerate() {
+            assert!(
+                chunk.first >= end && chunk.count() > 0 && chunk.live() > 0,
+                "chunks are in order and not wholly settled"
+            );
+            assert_eq!(chunk.settled().count(), chunk.count() - chunk.live());
+            assert!(
+                chunk.is(state::CLOSED) || at + 1 == self.chunks.len(),
+                "only the last chunk is open"
+            );
+            assert!(
+                chunk.is_resident() || chunk.is(state::CLOSED) && chunk.submitted == chunk.count(),
+                "what left memory is in the store"
+            );
+            assert!(!chunk.is(state::LOADING) || !chunk.is_resident());
+            assert!(!chunk.is(state::LEAVING) || chunk.is(state::IN_FLIGHT));
+            assert!(chunk.collected <= chunk.count() && chunk.submitted <= chunk.count());
+            end = chunk.end();
+            live += u64::from(chunk.live());
+            bytes += u64::from(chunk.bytes());
+            paged += usize::from(!chunk.is_resident());
+            submitted += usize::from(chunk.submitted > 0);
+            let taken = if chunk.first >= self.cursor {
+                0
+            } else {
+                chunk.index(self.cursor.min(end))
+            };
+            ready += u64::from(Bits::of(taken..chunk.count()).without(chunk.settled()).count());
+            let returned = self.returned.places(chunk.first, chunk.count());
+            assert!(
+                returned.and(chunk.settled()).is_empty() && returned.without(Bits::of(0..taken)).is_empty(),
+                "invariant 3: ready once"
+            );
+        }
+        assert!(end <= self.next && self.cursor <= self.next);
+        assert_eq!((self.bytes, self.paged, self.submitted_chunks), (bytes, paged, submitted));
+        assert_eq!(self.ready, ready, "invariant 3: ready is what came back and what was not taken");
+        assert_eq!(
+            self.ready + self.unacked,
+            live,
+            "invariant 3: a message is ready, unacked or settled"
+        );
+        assert!(
+            self.is_active || self.ready == 0 || !self.subscribers.any_in_turn() || self.waits(),
+            "who can deliver is active"
+        );
+        assert!(
+            self.durable || self.settled.is_empty() && !self.is_uncollected,
+            "nothing of a queue that is not durable is logged"
+        );
+        self.subscribers.invariants();
+    }
+
+    /// The next message is not in memory.
+    fn waits(&self) -> bool {
+        let next = self.returned.front().map_or(self.cursor, |(first, _)| first);
+        self.chunks
+            .get(self.find(next))
+            .is_some_and(|chunk| !chunk.is_resident() && (chunk.is(state::LOADING) || chunk.is(state::DAMAGED)))
+    }
+}

@@ -1,0 +1,122 @@
+//! The queues that are run together, by one thread at a time: what is ready, unacked or settled, who gets it, what the journal and the
+//! table must know, and what stays in memory.
+//!
+//! Commands go in ([`Shard::apply`], and a method each for what is rare), effects come out ([`Effects`]). There is no I/O, no clock, no lock
+//! and no thread here, and no topology: a queue is an id.
+//!
+//! ```text
+//! apply(Publish | Settle | Requeue ..)*   a batch of commands changes queues
+//! dispatch()                              deliver what can be delivered; page out what memory has no room for
+//! collect(log)                            a group commit takes what became of persistent messages
+//! checkpoint()                            what only the journal knows goes to the table; older segments are free once that is flushed
+//! create* restore_entry* replay* recovered     and this is a start
+//! ```
+//!
+//! A message is a place in a chunk (`chunk.rs`); what is done to messages is done to runs of places. Only a chunk costs memory, and some 32
+//! octets once it is paged out.
+
+mod bits;
+mod chunk;
+mod collect;
+mod command;
+mod common;
+mod consumers;
+mod dispatch;
+mod effects;
+mod invariants;
+mod paging;
+mod queue;
+mod recovery;
+mod removal;
+mod runs;
+pub mod stored;
+
+use hashbrown::HashMap;
+
+pub use command::{Command, ConsumeError, Counts, DeleteError, GetOutcome, Got, QueueSpec, ShardLimits};
+pub use effects::{Consumer, Delivery, Effects};
+pub use recovery::Restored;
+pub use stored::{ChunkEntry, HeadEntry, IndexEntry, StoredChunk, StoredError};
+
+use crate::ids::{QueueId, Sequence};
+use common::Common;
+use queue::Queue;
+
+/// Queues that are run together.
+#[derive(Debug, Default)]
+pub struct Shard {
+    queues: HashMap<QueueId, Queue>,
+    common: Common,
+    /// Chunks in the table that the replay settled.
+    forgotten: Vec<(QueueId, Sequence)>,
+}
+
+impl Shard {
+    /// A shard without queues.
+    #[must_use]
+    pub fn new(limits: ShardLimits) -> Self {
+        Self {
+            common: Common {
+                limits,
+                ..Common::default()
+            },
+            ..Self::default()
+        }
+    }
+
+    /// Adds an empty queue; one that is there stays as it is.
+    pub fn create(&mut self, spec: QueueSpec) {
+        self.queues.entry(spec.id).or_insert_with(|| Queue::new(spec));
+    }
+
+    /// What is in a queue; `None` if there is no such queue.
+    #[must_use]
+    pub fn counts(&self, queue: QueueId) -> Option<Counts> {
+        let queue = self.queues.get(&queue)?;
+        let consumers = queue.subscribers.len() as u32;
+        Some(Counts {
+            ready: queue.ready,
+            unacked: queue.unacked,
+            consumers,
+            bytes: queue.bytes,
+        })
+    }
+
+    /// Applies one command of a batch. Deliveries come with [`dispatch`](Self::dispatch), at the end of it.
+    pub fn apply(&mut self, command: Command<'_>, effects: &mut impl Effects) {
+        match command {
+            Command::Publish { queue, records } => {
+                if let Some(queue) = self.queues.get_mut(&queue) {
+                    queue.publish(records, &mut self.common);
+                }
+            }
+            Command::Settle {
+                queue,
+                consumer,
+                first,
+                count,
+            } => {
+                if let Some(queue) = self.queues.get_mut(&queue) {
+                    let id = queue.id;
+                    queue.settle(first, count, &mut self.common, |chunk| effects.forget(id, chunk));
+                    queue.released(consumer, count, &mut self.common);
+                }
+            }
+            Command::Requeue {
+                queue,
+                consumer,
+                first,
+                count,
+            } => {
+                if let Some(queue) = self.queues.get_mut(&queue) {
+                    queue.requeue(first, count, &mut self.common);
+                    queue.released(consumer, count, &mut self.common);
+                }
+            }
+            Command::Resume { outlet } => self.resume(outlet),
+            Command::Gone { outlet } => self.gone(outlet, effects),
+            Command::Loaded { queue, chunk, data } => self.loaded(queue, chunk, data, effects),
+            Command::Stored { queue, chunk, upto } => self.stored(queue, chunk, upto),
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! Memory: which chunks leave it when there are too many, and which come back ahead of their consumers. A queue keeps its head and its tail.
+
+use std::ops::Range;
+
+use crate::ids::{QueueId, Sequence};
+use crate::shard::Shard;
+use crate::shard::chunk::state;
+use crate::shard::common::{Common, Memory};
+use crate::shard::effects::Effects;
+use crate::shard::queue::Queue;
+
+/// Chunks that are read ahead at most, however small they are.
+const AHEAD_CHUNKS_MAX: usize = 32;
+
+/// What became of an attempt to page something out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Spilled {
+    /// A chunk is out, or on its way.
+    Chunk,
+    /// The next one to go has not been collected yet.
+    NotYet,
+    /// The queue has nothing to page out.
+    Nothing,
+}
+
+impl Shard {
+    /// Octets of messages in memory, buffers and bookkeeping included. Well above the limit: the store does not keep up, and publishers
+    /// should wait.
+    #[must_use]
+    pub fn resident_bytes(&self) -> u64 {
+        self.common.memory.resident
+    }
+
+    fn is_full(&self) -> bool {
+        let Memory { resident, leaving, .. } = self.common.memory;
+        resident.saturating_sub(leaving) > self.common.limits.memory_bytes_max
+    }
+
+    /// Pages out until memory is below its limit, one chunk of each queue after the other.
+    pub(crate) fn spill(&mut self, effects: &mut impl Effects) {
+        let mut in_vain = 0;
+        while self.is_full() && in_vain < self.common.spillable.len() {
+            let Some(id) = self.common.spillable.pop_front() else { return };
+            let Some(queue) = self.queues.get_mut(&id) else { continue };
+            match queue.spill(&mut self.common, effects) {
+                Spilled::Nothing => {
+                    queue.is_spillable = false;
+                    continue;
+                }
+                Spilled::Chunk => in_vain = 0,
+                Spilled::NotYet => in_vain += 1,
+            }
+            self.common.spillable.push_back(id);
+        }
+    }
+
+    pub(crate) fn loaded(&mut self, queue: QueueId, chunk: Sequence, data: Vec<u8>, effects: &mut impl Effects) {
+        let Some(queue) = self.queues.get_mut(&queue) else { return };
+        let Some(at) = queue.find_exact(chunk) else { return };
+        let chunk = &mut queue.chunks[at];
+        if !chunk.is(state::LOADING) {
+            return;
+        }
+        chunk.state &= !state::LOADING;
+        self.common.memory.coming -= u64::from(chunk.bytes());
+        let before = chunk.footprint();
+        if let Err(error) = chunk.page_in(data) {
+            chunk.state |= state::DAMAGED;
+            effects.damaged(queue.id, chunk.first, error);
+            return;
+        }
+        self.common.memory.changed(before, chunk.footprint());
+        queue.paged -= 1;
+        queue.keep(at);
+        queue.mark_spillable(&mut self.common);
+        queue.activate(&mut self.common);
+    }
+
+    pub(crate) fn stored(&mut self, queue: QueueId, chunk: Sequence, upto: u16) {
+        let Some(queue) = self.queues.get_mut(&queue) else { return };
+        let Some(at) = queue.find_exact(chunk) else { return };
+        let chunk = &mut queue.chunks[at];
+        if upto != chunk.submitted || !chunk.is(state::IN_FLIGHT) {
+            return;
+        }
+        chunk.state &= !state::IN_FLIGHT;
+        if chunk.is(state::LEAVING) {
+            chunk.state &= !state::LEAVING;
+            self.common.memory.leaving -= u64::from(chunk.bytes());
+            if queue.ahead(&self.common).contains(&at) {
+                queue.keep(at);
+            } else {
+                queue.page_out(at, &mut self.common);
+            }
+        }
+    }
+}
+
+impl Queue {
+    /// The chunks that its consumers need now and next.
+    fn ahead(&self, common: &Common) -> Range<usize> {
+        let head = self.find(self.returned.front().map_or(self.cursor, |(first, _)| first));
+        if self.subscribers.is_empty() {
+            return head..self.chunks.len().min(head + 1);
+        }
+        let mut bytes = 0;
+        let wanted = self.chunks.range(head..).take(AHEAD_CHUNKS_MAX).take_while(|chunk| {
+            let before = bytes;
+            bytes += u64::from(chunk.bytes());
+            before == 0 || bytes <= common.limits.read_ahead_bytes
+        });
+        head..head + wanted.count()
+    }
+
+    /// Asks for the chunks that consumers will need next.
+    pub(crate) fn read_ahead(&mut self, common: &mut Common, effects: &mut impl Effects) {
+        for at in self.ahead(common) {
+            let Memory {
+                resident, leaving, coming, ..
+            } = common.memory;
+            let room = common.limits.memory_bytes_max + common.limits.memory_bytes_max / 8;
+            if (resident + coming).saturating_sub(leaving) >= room {
+                return;
+            }
+            self.load(at, false, common, effects);
+        }
+    }
+
+    /// Asks for a chunk, if it is on disk and was not asked for. One that came back damaged is asked for again only if told so.
+    pub(crate) fn load(&mut self, at: usize, again: bool, common: &mut Common, effects: &mut impl Effects) {
+        let chunk = &mut self.chunks[at];
+        if chunk.is_resident() || chunk.is(state::LOADING) || chunk.is(state::DAMAGED) && !again {
+            return;
+        }
+        chunk.state = chunk.state & !state::DAMAGED | state::LOADING;
+        common.memory.coming += u64::from(chunk.bytes());
+        effects.load(self.id, chunk.first);
+    }
+
+    /// Remembers a chunk that is in memory and that the way from head to tail will not meet again.
+    fn keep(&mut self, at: usize) {
+        let first = self.chunks[at].first;
+        while self.kept.front().is_some_and(|&kept| self.find_exact(kept).is_none()) {
+            self.kept.pop_front();
+        }
+        if first < self.spill_from && !self.kept.contains(&first) {
+            self.kept.push_back(first);
+        }
+    }
+
+    fn page_out(&mut self, at: usize, common: &mut Common) {
+        let chunk = &mut self.chunks[at];
+        let before = chunk.footprint();
+        chunk.page_out();
+        common.memory.changed(before, chunk.footprint());
+        self.paged += 1;
+    }
+
+    /// Pages out one chunk that is not needed next: first of those that came back, then from head to tail.
+    fn spill(&mut self, common: &mut Common, effects: &mut impl Effects) -> Spilled {
+        let ahead = self.ahead(common);
+        for place in (0..self.kept.len()).rev() {
+            match self.find_exact(self.kept[place]) {
+                Some(at) if ahead.contains(&at) => {}
+                Some(at) if self.may_leave(at) => {
+                    self.kept.remove(place);
+                    self.evict(at, common, effects);
+                    return Spilled::Chunk;
+                }
+                _ => drop(self.kept.remove(place)),
+            }
+        }
+        let mut at = self.find(self.spill_from);
+        while let Some(chunk) = self.chunks.get(at).filter(|chunk| chunk.is(state::CLOSED)) {
+            if self.durable && chunk.is(state::PERSISTENT) && chunk.collected < chunk.count() {
+                return Spilled::NotYet;
+            }
+            self.spill_from = chunk.end();
+            if ahead.contains(&at) {
+                self.keep(at);
+            } else if self.may_leave(at) {
+                self.evict(at, common, effects);
+                return Spilled::Chunk;
+            }
+            at += 1;
+        }
+        Spilled::Nothing
+    }
+
+    fn may_leave(&self, at: usize) -> bool {
+        self.chunks[at].is_resident() && !self.chunks[at].is(state::LEAVING)
+    }
+
+    /// Pages a chunk out: now if the store has it, else as soon as it does.
+    fn evict(&mut self, at: usize, common: &mut Common, effects: &mut impl Effects) {
+        if self.chunks[at].submitted < self.chunks[at].count() {
+            self.submit(at, effects);
+        }
+        let chunk = &mut self.chunks[at];
+        if chunk.is(state::IN_FLIGHT) {
+            chunk.state |= state::LEAVING;
+            common.memory.leaving += u64::from(chunk.bytes());
+        } else {
+            self.page_out(at, common);
+        }
+    }
+}

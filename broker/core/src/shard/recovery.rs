@@ -1,0 +1,222 @@
+//! Starting again: the index says which chunks and heads the table has, and the journal what came after it. Messages are not read, only
+//! those in the journal. Applying the same things again, or older ones, changes nothing (invariant 6).
+
+use crate::ids::Sequence;
+use crate::log::LogRecord;
+use crate::record::{self, Records};
+use crate::shard::Shard;
+use crate::shard::bits::Bits;
+use crate::shard::chunk::{self, BYTES_MAX, Chunk, RECORDS_MAX, state};
+use crate::shard::common::Common;
+use crate::shard::effects::Effects;
+use crate::shard::queue::Queue;
+use crate::shard::stored::{self, CHUNK_HEADER, ChunkEntry, HEAD, IndexEntry, StoredError};
+
+/// What became of an index entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Restored {
+    /// It is part of a queue.
+    Kept,
+    /// Its queue is gone, or all its messages are: delete the key from the index and from the chunks.
+    Obsolete,
+}
+
+impl Shard {
+    /// Takes an entry of the index family. All durable queues have been created; nothing has been replayed.
+    ///
+    /// # Errors
+    /// If it cannot be read: then the directory should not be used.
+    pub fn restore_entry(&mut self, key: &[u8], value: &[u8]) -> Result<Restored, StoredError> {
+        let (id, first) = stored::read_key(key)?;
+        let entry = IndexEntry::decode(value)?;
+        let Some(queue) = self.queues.get_mut(&id).filter(|queue| queue.durable) else {
+            return Ok(Restored::Obsolete);
+        };
+        match entry {
+            IndexEntry::Head(head) => {
+                queue.head = head;
+                queue.next = queue.next.max(head.next);
+                Ok(Restored::Kept)
+            }
+            IndexEntry::Chunk(_) if first == HEAD => Err(StoredError::Kind(1)),
+            IndexEntry::Chunk(entry) => queue.restore(first, &entry, &mut self.common),
+        }
+    }
+
+    /// Applies a record of the journal, in the journal's order. Records of queues that are gone, and of topology, do nothing.
+    pub fn replay(&mut self, record: LogRecord<'_>) {
+        match record {
+            LogRecord::Messages { queue, first, records } => {
+                if let Some(queue) = self.queues.get_mut(&queue) {
+                    queue.replay_messages(first, records, &mut self.common);
+                }
+            }
+            LogRecord::Settled { queue, first, count } => {
+                if let Some(queue) = self.queues.get_mut(&queue) {
+                    let (id, forgotten) = (queue.id, &mut self.forgotten);
+                    queue.replay_settled(first, first.plus(count), &mut self.common, |chunk| forgotten.push((id, chunk)));
+                }
+            }
+            LogRecord::Topology { .. } => {}
+        }
+    }
+
+    /// The journal is at its end: everything that is there is ready, and may have been delivered before.
+    pub fn recovered(&mut self) {
+        self.recover(|queue| queue.next);
+    }
+
+    /// The same after a clean stop, whose last checkpoint came after the last delivery: what was never delivered is not marked.
+    pub fn recovered_after_clean_stop(&mut self) {
+        self.recover(|queue| queue.head.taken);
+    }
+
+    fn recover(&mut self, delivered_below: impl Fn(&Queue) -> Sequence) {
+        self.common.uncollected.clear();
+        for queue in self.queues.values_mut() {
+            queue.recover(&mut self.common);
+            queue.redelivered_below = delivered_below(queue);
+        }
+    }
+
+    /// Tells the store of chunks that the replay settled.
+    pub(crate) fn forget_recovered(&mut self, effects: &mut impl Effects) {
+        for (queue, chunk) in self.forgotten.drain(..) {
+            effects.forget(queue, chunk);
+        }
+    }
+}
+
+/// A gap between messages up to this wide is filled with holes; a wider one begins a new chunk.
+const HOLES_MAX: u64 = 64;
+
+impl Queue {
+    fn restore(&mut self, first: Sequence, entry: &ChunkEntry, common: &mut Common) -> Result<Restored, StoredError> {
+        let chunk = Chunk::restored(first, entry);
+        let at = self.find(first);
+        if self.chunks.get(at).is_some_and(|next| next.first < chunk.end()) {
+            return Err(StoredError::Overlap);
+        }
+        self.next = self.next.max(chunk.end());
+        if chunk.live() == 0 {
+            return Ok(Restored::Obsolete);
+        }
+        self.bytes += u64::from(chunk.bytes());
+        self.paged += 1;
+        self.submitted_chunks += 1;
+        common.memory.changed(0, chunk.footprint());
+        self.chunks.insert(at, chunk);
+        Ok(Restored::Kept)
+    }
+
+    /// Adds those messages that are not there. What the table does not have below its head was settled.
+    fn replay_messages(&mut self, mut first: Sequence, mut records: Records<'_>, common: &mut Common) {
+        while records.count > 0 {
+            let at = self.find(first);
+            let (known_end, room_end) = match self.chunks.get(at) {
+                Some(chunk) if chunk.first <= first => (chunk.end(), chunk.end()),
+                Some(chunk) => (self.head.next, chunk.first),
+                None => (self.head.next, Sequence(u64::MAX)),
+            };
+            let skipped = known_end.0.min(room_end.0).saturating_sub(first.0);
+            if skipped > 0 {
+                let (known, rest) = chunk::split(records, skipped);
+                first = first.plus(known.count.into());
+                records = rest;
+                continue;
+            }
+            let (new, rest) = chunk::split(records, room_end.0 - first.0);
+            let added = self.replay_run(at, first, new, common);
+            first = first.plus(added.count.into());
+            records = Records {
+                bytes: &records.bytes[added.bytes..],
+                count: rest.count + new.count - u32::from(added.count),
+            };
+        }
+    }
+
+    /// Adds the beginning of a run in front of chunk `at`, to the chunk before that if it can take it.
+    fn replay_run(&mut self, at: usize, first: Sequence, records: Records<'_>, common: &mut Common) -> chunk::Fit {
+        let joined = at.checked_sub(1).filter(|&before| self.fill_gap(before, first, common));
+        let fit = joined.map_or_else(chunk::Fit::default, |before| self.chunks[before].room_for(records));
+        let (at, fit) = match joined {
+            Some(before) if fit.count > 0 => (before, fit),
+            _ => {
+                let fit = chunk::fit_alone(records);
+                let chunk = Chunk::new(first, common.memory.body(fit.bytes));
+                common.memory.changed(0, chunk.footprint());
+                self.chunks.insert(at, chunk);
+                (at, fit)
+            }
+        };
+        let chunk = &mut self.chunks[at];
+        let before = chunk.footprint();
+        chunk.append(records.bytes, fit);
+        chunk.collect(|_, _| {});
+        common.memory.changed(before, chunk.footprint());
+        self.bytes += fit.bytes as u64;
+        self.next = self.next.max(chunk.end());
+        self.mark_unstored(common);
+        fit
+    }
+
+    /// Makes an open chunk reach up to a sequence, with holes if need be. False if it does not.
+    fn fill_gap(&mut self, at: usize, upto: Sequence, common: &mut Common) -> bool {
+        let chunk = &mut self.chunks[at];
+        let gap = upto.0 - chunk.end().0;
+        let room = u64::from(RECORDS_MAX - chunk.count()).min(HOLES_MAX + 1);
+        if chunk.is(state::CLOSED) || gap >= room || chunk.bytes() as usize + HOLES_MAX as usize * record::PREFIX > BYTES_MAX - CHUNK_HEADER
+        {
+            return false;
+        }
+        if gap > 0 {
+            let mut holes = Vec::new();
+            (0..gap).for_each(|_| record::push_hole(&mut holes));
+            let before = (chunk.footprint(), chunk.bytes());
+            let places = chunk.count()..chunk.count() + gap as u16;
+            let fit = chunk.room_for(Records {
+                bytes: &holes,
+                count: gap as u32,
+            });
+            chunk.append(&holes, fit);
+            chunk.settle(Bits::of(places));
+            common.memory.changed(before.0, chunk.footprint());
+            self.bytes += u64::from(chunk.bytes() - before.1);
+        }
+        true
+    }
+
+    fn replay_settled(&mut self, first: Sequence, end: Sequence, common: &mut Common, mut forget: impl FnMut(Sequence)) {
+        self.next = self.next.max(end);
+        let mut at = self.find(first);
+        while let Some(chunk) = self.chunks.get(at).filter(|chunk| chunk.first < end) {
+            let after = chunk.end();
+            let bits = Bits::of(chunk.places(first, end)).without(chunk.settled());
+            if !bits.is_empty() {
+                self.settle_places(at, bits, common).into_iter().for_each(&mut forget);
+            }
+            at = self.find(after);
+        }
+        self.settled.clear();
+    }
+
+    fn recover(&mut self, common: &mut Common) {
+        self.is_uncollected = false;
+        let next = self.next;
+        let last = self.chunks.len().saturating_sub(1);
+        for (at, chunk) in self.chunks.iter_mut().enumerate() {
+            if at < last || chunk.end() != next {
+                chunk.state |= state::CLOSED;
+            }
+            self.ready += u64::from(chunk.live());
+        }
+        self.cursor = self.chunks.front().map_or(next, |chunk| chunk.first);
+        self.uncollected_from = self.open_from();
+        self.unstored_from = if self.is_unstored { Sequence(0) } else { self.uncollected_from };
+        if self.paged < self.chunks.len() {
+            self.mark_spillable(common);
+        }
+        self.activate(common);
+    }
+}

@@ -1,0 +1,113 @@
+//! Purging and deleting queues.
+
+use crate::ids::{QueueId, Sequence};
+use crate::shard::bits::Bits;
+use crate::shard::chunk::state;
+use crate::shard::common::Common;
+use crate::shard::effects::Effects;
+use crate::shard::queue::Queue;
+use crate::shard::stored::{HEAD, HeadEntry};
+use crate::shard::{DeleteError, Shard};
+
+/// More chunks than this are forgotten as a range, which the store does in one step but remembers for long.
+const SINGLE_MAX: usize = 64;
+
+impl Shard {
+    /// Removes a queue and what is in it (AMQP 0-9-1, `queue.delete`); says how many messages were ready.
+    ///
+    /// # Errors
+    /// If a condition does not hold, or there is no such queue: then nothing has changed.
+    pub fn delete(&mut self, queue: QueueId, if_unused: bool, if_empty: bool, effects: &mut impl Effects) -> Result<u32, DeleteError> {
+        let found = self.queues.get(&queue).ok_or(DeleteError::NotFound)?;
+        if if_unused && !found.subscribers.is_empty() {
+            return Err(DeleteError::InUse);
+        }
+        if if_empty && found.ready > 0 {
+            return Err(DeleteError::NotEmpty);
+        }
+        let Some(mut queue) = self.queues.remove(&queue) else {
+            return Err(DeleteError::NotFound);
+        };
+        for consumer in queue.subscribers.iter() {
+            self.common.leave(consumer.outlet, queue.id, consumer.id);
+            effects.cancelled(consumer, queue.id);
+        }
+        let ready = u32::try_from(queue.ready).unwrap_or(u32::MAX);
+        queue.drop_chunks(0, HEAD, &mut self.common, effects);
+        Ok(ready)
+    }
+
+    /// Settles the ready messages of a queue (AMQP 0-9-1, `queue.purge`); says how many there were.
+    pub fn purge(&mut self, queue: QueueId, effects: &mut impl Effects) -> u32 {
+        let Some(queue) = self.queues.get_mut(&queue) else { return 0 };
+        let ready = u32::try_from(queue.ready).unwrap_or(u32::MAX);
+        queue.purge(&mut self.common, effects);
+        ready
+    }
+}
+
+impl Queue {
+    fn purge(&mut self, common: &mut Common, effects: &mut impl Effects) {
+        let returned = self.returned.take();
+        for (first, end) in returned {
+            self.settle_ready(first, end, common, effects);
+        }
+        let at = self.find(self.cursor);
+        if let Some(chunk) = self.chunks.get(at).filter(|chunk| chunk.first < self.cursor) {
+            let end = chunk.end();
+            self.settle_ready(self.cursor, end, common, effects);
+        }
+        let at = self.find(
+            self.next
+                .min(self.chunks.get(self.find(self.cursor)).map_or(self.next, |chunk| chunk.first)),
+        );
+        for chunk in self.chunks.range(at..) {
+            let known = chunk.collected.max(chunk.submitted);
+            if self.durable && chunk.is(state::PERSISTENT) && known > 0 {
+                self.settled.push((chunk.first, chunk.first.plus(known.into())));
+            }
+        }
+        if !self.settled.is_empty() {
+            self.mark_uncollected(common);
+        }
+        let last = self.chunks.back().map_or(Sequence(0), |chunk| chunk.first);
+        self.drop_chunks(at, last, common, effects);
+        self.cursor = self.next;
+        self.ready = 0;
+        if self.durable {
+            self.mark_unstored(common);
+        }
+    }
+
+    /// Settles the messages of a run that are not settled.
+    fn settle_ready(&mut self, first: Sequence, end: Sequence, common: &mut Common, effects: &mut impl Effects) {
+        let mut at = self.find(first);
+        while let Some(chunk) = self.chunks.get(at).filter(|chunk| chunk.first < end) {
+            let after = chunk.end();
+            let bits = Bits::of(chunk.places(first, end)).without(chunk.settled());
+            if !bits.is_empty()
+                && let Some(chunk) = self.settle_places(at, bits, common)
+            {
+                effects.forget(self.id, chunk);
+            }
+            at = self.find(after);
+        }
+    }
+
+    /// Drops the chunks from `at` on, and makes the store forget what it has of them up to the key `last`.
+    fn drop_chunks(&mut self, at: usize, last: Sequence, common: &mut Common, effects: &mut impl Effects) {
+        let first = self.chunks.get(at).map_or(last, |chunk| chunk.first);
+        let mut forget = Vec::new();
+        while self.chunks.len() > at {
+            forget.extend(self.free(self.chunks.len() - 1, common));
+        }
+        if last == HEAD && self.head != HeadEntry::default() {
+            forget.push(HEAD);
+        }
+        if forget.len() > SINGLE_MAX {
+            effects.forget_range(self.id, first, last);
+        } else {
+            forget.into_iter().rev().for_each(|chunk| effects.forget(self.id, chunk));
+        }
+    }
+}

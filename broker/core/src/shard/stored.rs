@@ -1,0 +1,251 @@
+//! The bytes of a queue in the store: keys, the values of chunks, and the index that start-up reads instead of messages.
+//!
+//! ```text
+//! key           queue u64  first sequence u64                          both big-endian, so that a queue's chunks lie in order
+//! chunk value   version u8 = 1  0 u8  count u16  crc32 u32  0 u64      then `count` records; the checksum is that of the records
+//! index entry   version u8 = 1  kind u8 = 1 chunk  count u16  bytes u32  then a bit a message, if any is gone: set = gone
+//! head entry    version u8 = 1  kind u8 = 2 head   0 u16      0 u32      next u64  taken u64
+//! ```
+//! All other integers are little-endian. The head entry of a queue lies at sequence `u64::MAX`. A kind or a version is never used again
+//! for something else (invariant 8).
+
+use std::sync::Arc;
+
+use crate::ids::{QueueId, Sequence};
+use crate::shard::bits::Bits;
+
+/// The octets before the records in a chunk's value, and in memory.
+pub const CHUNK_HEADER: usize = 16;
+/// Where a queue's head entry lies among its chunks.
+pub const HEAD: Sequence = Sequence(u64::MAX);
+
+const VERSION: u8 = 1;
+
+mod kind {
+    pub(super) const CHUNK: u8 = 1;
+    pub(super) const HEAD: u8 = 2;
+}
+
+/// What the store is asked to put: one index entry, and the chunk's value unless the table has it as it is.
+#[derive(Clone, Debug)]
+pub struct StoredChunk {
+    /// The queue.
+    pub queue: QueueId,
+    /// The sequence at which the chunk starts, or [`HEAD`].
+    pub first: Sequence,
+    /// How many records `data` holds; to be handed back in `Command::Stored`.
+    pub upto: u16,
+    /// Goes to the index family, under [`key`](Self::key).
+    pub entry: IndexEntry,
+    /// Goes to the chunk family as it is, under the same key.
+    pub data: Option<Arc<Vec<u8>>>,
+}
+
+impl StoredChunk {
+    /// The key in both families.
+    #[must_use]
+    pub fn key(&self) -> [u8; 16] {
+        chunk_key(self.queue, self.first)
+    }
+}
+
+/// What the index says of a chunk or of a queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IndexEntry {
+    /// A chunk is in the table.
+    Chunk(ChunkEntry),
+    /// How far the queue has come.
+    Head(HeadEntry),
+}
+
+/// A chunk in the table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChunkEntry {
+    /// How many records it holds, 1 to 256.
+    pub count: u16,
+    /// Octets of its records.
+    pub bytes: u32,
+    /// Those that must not come back after a restart: settled ones and transient ones.
+    pub(crate) gone: Bits,
+}
+
+/// A queue's sequences. All messages below `next` that are not in the table are settled, whatever an older journal says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HeadEntry {
+    /// The sequence of the next message.
+    pub next: Sequence,
+    /// No message from here on was ever delivered.
+    pub taken: Sequence,
+}
+
+/// The octets are not what the store was given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoredError {
+    /// An index entry describes messages that another one describes too.
+    #[error("the chunk overlaps another")]
+    Overlap,
+    /// Nothing was found under the key.
+    #[error("the chunk is missing")]
+    Missing,
+    /// The octets end too early or go on for too long.
+    #[error("{found} octets where {expected} were expected")]
+    Size {
+        /// Octets that the content asks for.
+        expected: usize,
+        /// Octets there are.
+        found: usize,
+    },
+    /// Another Stoa wrote this.
+    #[error("format version {0} is not known; was this directory written by a newer Stoa?")]
+    Version(u8),
+    /// An index entry of a kind that is not known.
+    #[error("index entry of kind {0} is not known; was this directory written by a newer Stoa?")]
+    Kind(u8),
+    /// The checksum does not match the records.
+    #[error("the checksum is {found:08x}, not {expected:08x}")]
+    Checksum {
+        /// As it was written.
+        expected: u32,
+        /// Of what was read.
+        found: u32,
+    },
+    /// It is sound, but not the chunk that the index describes.
+    #[error("{found} records where the index has {expected}")]
+    Count {
+        /// According to the index.
+        expected: u16,
+        /// According to the value.
+        found: u16,
+    },
+}
+
+/// The key of a chunk in the chunk and index families.
+#[must_use]
+pub fn chunk_key(queue: QueueId, first: Sequence) -> [u8; 16] {
+    let mut key = [0; 16];
+    key[..8].copy_from_slice(&queue.0.to_be_bytes());
+    key[8..].copy_from_slice(&first.0.to_be_bytes());
+    key
+}
+
+/// The queue and the first sequence that a key names.
+///
+/// # Errors
+/// [`StoredError::Size`] if it is no key.
+pub fn read_key(key: &[u8]) -> Result<(QueueId, Sequence), StoredError> {
+    let wrong = StoredError::Size {
+        expected: 16,
+        found: key.len(),
+    };
+    let (queue, first) = key.split_first_chunk::<8>().ok_or(wrong)?;
+    let first = first.try_into().map_err(|_| wrong)?;
+    Ok((QueueId(u64::from_be_bytes(*queue)), Sequence(u64::from_be_bytes(first))))
+}
+
+impl IndexEntry {
+    /// The value for the index family.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = vec![VERSION, kind::CHUNK];
+        match self {
+            Self::Chunk(entry) => {
+                out.extend_from_slice(&entry.count.to_le_bytes());
+                out.extend_from_slice(&entry.bytes.to_le_bytes());
+                if !entry.gone.is_empty() {
+                    out.extend(entry.gone.octets().take(gone_octets(entry.count)));
+                }
+            }
+            Self::Head(head) => {
+                out[1] = kind::HEAD;
+                out.extend_from_slice(&[0; 6]);
+                out.extend_from_slice(&head.next.0.to_le_bytes());
+                out.extend_from_slice(&head.taken.0.to_le_bytes());
+            }
+        }
+        out
+    }
+
+    /// Reads what [`encode`](Self::encode) wrote.
+    ///
+    /// # Errors
+    /// If it is something else.
+    pub fn decode(value: &[u8]) -> Result<Self, StoredError> {
+        let size = |expected| StoredError::Size {
+            expected,
+            found: value.len(),
+        };
+        let (prefix, rest) = value.split_first_chunk::<8>().ok_or(size(8))?;
+        let [version, kind, c0, c1, bytes @ ..] = *prefix;
+        if version != VERSION {
+            return Err(StoredError::Version(version));
+        }
+        match kind {
+            kind::CHUNK => {
+                let count = u16::from_le_bytes([c0, c1]);
+                if count == 0 || count > 256 {
+                    return Err(StoredError::Count {
+                        expected: 256,
+                        found: count,
+                    });
+                }
+                if !rest.is_empty() && rest.len() != gone_octets(count) {
+                    return Err(size(8 + gone_octets(count)));
+                }
+                Ok(Self::Chunk(ChunkEntry {
+                    count,
+                    bytes: u32::from_le_bytes(bytes),
+                    gone: Bits::from_octets(rest, count),
+                }))
+            }
+            kind::HEAD => {
+                let (next, rest) = rest.split_first_chunk::<8>().ok_or(size(24))?;
+                let taken = rest.try_into().map_err(|_| size(24))?;
+                Ok(Self::Head(HeadEntry {
+                    next: Sequence(u64::from_le_bytes(*next)),
+                    taken: Sequence(u64::from_le_bytes(taken)),
+                }))
+            }
+            other => Err(StoredError::Kind(other)),
+        }
+    }
+}
+
+fn gone_octets(count: u16) -> usize {
+    usize::from(count).div_ceil(8)
+}
+
+/// Writes the header of a chunk's value, whose records are in place behind it.
+pub(crate) fn seal(value: &mut [u8], count: u16) {
+    let checksum = crc32fast::hash(&value[CHUNK_HEADER..]);
+    value[..CHUNK_HEADER].fill(0);
+    value[0] = VERSION;
+    value[2..4].copy_from_slice(&count.to_le_bytes());
+    value[4..8].copy_from_slice(&checksum.to_le_bytes());
+}
+
+/// Checks that `value` is the sealed chunk which the index describes.
+pub(crate) fn verify(value: &[u8], count: u16, bytes: u32) -> Result<(), StoredError> {
+    if value.is_empty() {
+        return Err(StoredError::Missing);
+    }
+    let expected = CHUNK_HEADER + bytes as usize;
+    if value.len() != expected {
+        return Err(StoredError::Size {
+            expected,
+            found: value.len(),
+        });
+    }
+    if value[0] != VERSION {
+        return Err(StoredError::Version(value[0]));
+    }
+    let found = u16::from_le_bytes([value[2], value[3]]);
+    if found != count {
+        return Err(StoredError::Count { expected: count, found });
+    }
+    let expected = u32::from_le_bytes([value[4], value[5], value[6], value[7]]);
+    let found = crc32fast::hash(&value[CHUNK_HEADER..]);
+    if found != expected {
+        return Err(StoredError::Checksum { expected, found });
+    }
+    Ok(())
+}
