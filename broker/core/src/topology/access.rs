@@ -1,0 +1,421 @@
+//! Users, and what they may do: configure, write and read, by patterns that names are held against.
+
+use super::change::{Change, Key, Kind};
+use super::error::{Permission, Resource, ResourceKind, TopologyError};
+use super::password::PasswordHash;
+use super::vhost::{self, tombstone};
+use super::{Actor, Topology};
+use hashbrown::HashMap;
+use regex::bytes::Regex;
+use std::sync::Arc;
+use stoa_amqp::{Table, Value};
+
+/// The user that is always there to begin with.
+const GUEST: &str = "guest";
+
+/// A user.
+#[derive(Clone, Debug)]
+pub struct User {
+    /// The name.
+    pub name: Arc<str>,
+    /// What is kept of the password; none, and there is no login by password.
+    pub password: Option<PasswordHash>,
+    /// What the user may do beside messaging: `administrator`, `monitoring`, `policymaker`, `management`, or anything else.
+    pub tags: Vec<Box<str>>,
+    /// May log in from the broker's own machine only.
+    pub loopback_only: bool,
+    /// What the user may do, by virtual host.
+    permissions: HashMap<Arc<str>, Permissions>,
+}
+
+impl User {
+    /// A user who may not do anything yet.
+    #[must_use]
+    pub fn new(name: &str, password: Option<PasswordHash>, tags: Vec<Box<str>>) -> Self {
+        Self {
+            name: name.into(),
+            password,
+            tags,
+            loopback_only: false,
+            permissions: HashMap::new(),
+        }
+    }
+
+    pub(super) fn guest() -> Self {
+        let password = PasswordHash::new(*b"stoa", GUEST);
+        let mut guest = Self::new(GUEST, Some(password), vec!["administrator".into()]);
+        guest.loopback_only = true;
+        guest.permissions.insert(vhost::DEFAULT.into(), Permissions::all());
+        guest
+    }
+
+    /// What the user may do in a virtual host, if anything.
+    #[must_use]
+    pub fn permissions(&self, vhost: &str) -> Option<&Permissions> {
+        self.permissions.get(vhost)
+    }
+
+    /// What the user may do, by virtual host, in no particular order.
+    pub fn all_permissions(&self) -> impl Iterator<Item = (&Arc<str>, &Permissions)> {
+        self.permissions.iter()
+    }
+
+    /// What the store must hold of the user: nothing if it is as it was predeclared.
+    pub(super) fn change(&self) -> Change {
+        let guest = Self::guest();
+        let own = |user: &Self| (user.name.clone(), user.password, user.tags.clone(), user.loopback_only);
+        if own(self) == own(&guest) {
+            Change::delete(user_key(GUEST))
+        } else {
+            self.record()
+        }
+    }
+
+    fn record(&self) -> Change {
+        let tags: Vec<Value> = self.tags.iter().map(|tag| Value::from(tag.to_string())).collect();
+        let mut fields: Table = [("tags", Value::from(tags)), ("loopback-only", Value::from(self.loopback_only))]
+            .into_iter()
+            .collect();
+        if let Some(password) = &self.password {
+            fields.insert("password-sha256", bytes::Bytes::copy_from_slice(password.as_bytes()));
+        }
+        Change::put(user_key(&self.name), &fields)
+    }
+}
+
+/// A regular expression that names are held against; it need not match the whole of them. The empty one matches nothing.
+#[derive(Clone, Debug)]
+struct Pattern {
+    text: Box<str>,
+    matcher: Matcher,
+}
+
+#[derive(Clone, Debug)]
+enum Matcher {
+    Nothing,
+    Everything,
+    Regex(Regex),
+}
+
+impl Pattern {
+    fn new(text: &str) -> Result<Self, AccessError> {
+        let matcher = match text {
+            "" | "^$" => Matcher::Nothing,
+            ".*" => Matcher::Everything,
+            other => Matcher::Regex(Regex::new(other).map_err(|error| AccessError::Pattern {
+                pattern: other.into(),
+                why: error.to_string().into(),
+            })?),
+        };
+        Ok(Self {
+            text: text.into(),
+            matcher,
+        })
+    }
+
+    fn matches(&self, name: &[u8]) -> bool {
+        match &self.matcher {
+            Matcher::Nothing => false,
+            Matcher::Everything => true,
+            Matcher::Regex(regex) => regex.is_match(name),
+        }
+    }
+}
+
+/// What a user may do in a virtual host.
+#[derive(Clone, Debug)]
+pub struct Permissions {
+    configure: Pattern,
+    write: Pattern,
+    read: Pattern,
+}
+
+impl Permissions {
+    /// Permissions by three patterns.
+    ///
+    /// # Errors
+    /// [`AccessError::Pattern`] if one of them is no regular expression. Looking around (`(?!...)`) and back references are not supported.
+    pub fn new(configure: &str, write: &str, read: &str) -> Result<Self, AccessError> {
+        Ok(Self {
+            configure: Pattern::new(configure)?,
+            write: Pattern::new(write)?,
+            read: Pattern::new(read)?,
+        })
+    }
+
+    fn all() -> Self {
+        let everything = Pattern {
+            text: ".*".into(),
+            matcher: Matcher::Everything,
+        };
+        Self {
+            configure: everything.clone(),
+            write: everything.clone(),
+            read: everything,
+        }
+    }
+
+    /// The pattern for a permission.
+    #[must_use]
+    pub fn pattern(&self, permission: Permission) -> &str {
+        &self.get(permission).text
+    }
+
+    fn get(&self, permission: Permission) -> &Pattern {
+        match permission {
+            Permission::Configure => &self.configure,
+            Permission::Write => &self.write,
+            Permission::Read => &self.read,
+        }
+    }
+
+    /// What the store must hold of them: nothing if they are as they were predeclared.
+    pub(super) fn change(&self, vhost: &str, user: &str) -> Change {
+        let matchers = [&self.configure, &self.write, &self.read].map(|pattern| &pattern.matcher);
+        if (vhost, user) == (vhost::DEFAULT, GUEST) && matchers.into_iter().all(|matcher| matches!(matcher, Matcher::Everything)) {
+            Change::delete(permission_key(vhost, user))
+        } else {
+            self.record(vhost, user)
+        }
+    }
+
+    fn record(&self, vhost: &str, user: &str) -> Change {
+        let text = |permission| Value::from(self.pattern(permission).to_owned());
+        let fields: Table = [
+            ("configure", text(Permission::Configure)),
+            ("write", text(Permission::Write)),
+            ("read", text(Permission::Read)),
+        ]
+        .into_iter()
+        .collect();
+        Change::put(permission_key(vhost, user), &fields)
+    }
+}
+
+/// Why users or permissions cannot be changed as asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AccessError {
+    /// A user cannot have that name.
+    #[error("user name '{0}' is not valid: a name is UTF-8 of 1 to 255 octets")]
+    Name(Box<str>),
+    /// There is no such user.
+    #[error("user '{0}' does not exist")]
+    NoUser(Box<str>),
+    /// There is no such virtual host.
+    #[error("vhost '{0}' does not exist")]
+    NoVhost(Box<str>),
+    /// The pattern is no regular expression, or one of a kind that is not supported.
+    #[error("'{pattern}' is not a regular expression: {why}")]
+    Pattern {
+        /// The pattern.
+        pattern: Box<str>,
+        /// Why not.
+        why: Box<str>,
+    },
+}
+
+fn user_key(user: &str) -> Key {
+    Key::new(Kind::User).part(user)
+}
+
+fn permission_key(vhost: &str, user: &str) -> Key {
+    Key::new(Kind::Permission).part(vhost).part(user)
+}
+
+/// What is kept of permissions that are taken away.
+pub(super) fn without_permission(vhost: &str, user: &str) -> Change {
+    if (vhost, user) == (vhost::DEFAULT, GUEST) {
+        Change::put(permission_key(vhost, user), &tombstone())
+    } else {
+        Change::delete(permission_key(vhost, user))
+    }
+}
+
+/// What is kept of a user who is deleted.
+pub(super) fn without_user(user: &str) -> Change {
+    if user == GUEST {
+        Change::put(user_key(user), &tombstone())
+    } else {
+        Change::delete(user_key(user))
+    }
+}
+
+fn refused(actor: &Actor<'_>, permission: Permission, resource: Resource) -> TopologyError {
+    TopologyError::Refused {
+        permission,
+        resource: resource.for_access(),
+        user: actor.user.into(),
+    }
+}
+
+impl Topology {
+    /// Whether that is the user's password, and the user may come from there.
+    #[must_use]
+    pub fn authenticate(&self, user: &str, password: &str, loopback: bool) -> bool {
+        self.users.get(user).is_some_and(|user| {
+            let known = user.password.is_some_and(|hash| hash.verify(password));
+            known && (loopback || !user.loopback_only)
+        })
+    }
+
+    /// Whether the user has any permissions in the virtual host.
+    #[must_use]
+    pub fn may_access_vhost(&self, user: &str, vhost: &str) -> bool {
+        self.users.get(user).is_some_and(|user| user.permissions.contains_key(vhost)) && self.has_vhost(vhost)
+    }
+
+    /// Whether the user may declare and delete the queue.
+    ///
+    /// # Errors
+    /// [`TopologyError::Refused`] if not.
+    pub fn check_configure(&self, actor: &Actor<'_>, queue: &[u8]) -> Result<(), TopologyError> {
+        self.check_named(actor, Permission::Configure, ResourceKind::Queue, queue)
+    }
+
+    /// Whether the user may publish to the exchange.
+    ///
+    /// # Errors
+    /// [`TopologyError::Refused`] if not.
+    pub fn check_write(&self, actor: &Actor<'_>, exchange: &[u8]) -> Result<(), TopologyError> {
+        self.check_named(actor, Permission::Write, ResourceKind::Exchange, exchange)
+    }
+
+    /// Whether the user may consume from the queue, and purge it.
+    ///
+    /// # Errors
+    /// [`TopologyError::Refused`] if not.
+    pub fn check_read(&self, actor: &Actor<'_>, queue: &[u8]) -> Result<(), TopologyError> {
+        self.check_named(actor, Permission::Read, ResourceKind::Queue, queue)
+    }
+
+    fn check_named(&self, actor: &Actor<'_>, permission: Permission, kind: ResourceKind, name: &[u8]) -> Result<(), TopologyError> {
+        if self.allows(actor, permission, kind, name) {
+            return Ok(());
+        }
+        let vhost = self.vhost(actor.vhost)?;
+        Err(refused(actor, permission, Resource::new(kind, name, &vhost.name)))
+    }
+
+    pub(super) fn check(&self, actor: &Actor<'_>, permission: Permission, resource: &Resource) -> Result<(), TopologyError> {
+        if self.allows(actor, permission, resource.kind(), resource.name()) {
+            return Ok(());
+        }
+        Err(refused(actor, permission, resource.clone()))
+    }
+
+    /// Whether the user may do anything at all with it. If not, the error speaks of the permission to configure.
+    pub(super) fn check_any(&self, actor: &Actor<'_>, resource: &Resource) -> Result<(), TopologyError> {
+        let may = |permission| self.allows(actor, permission, resource.kind(), resource.name());
+        if may(Permission::Read) || may(Permission::Write) {
+            return Ok(());
+        }
+        self.check(actor, Permission::Configure, resource)
+    }
+
+    fn allows(&self, actor: &Actor<'_>, permission: Permission, kind: ResourceKind, name: &[u8]) -> bool {
+        // The default exchange has a name of its own here.
+        let name = if kind == ResourceKind::Exchange && name.is_empty() {
+            b"amq.default"
+        } else {
+            name
+        };
+        let permissions = self.users.get(actor.user).and_then(|user| user.permissions(actor.vhost));
+        permissions.is_some_and(|permissions| permissions.get(permission).matches(name))
+    }
+
+    /// The users, in no particular order.
+    pub fn users(&self) -> impl Iterator<Item = &User> {
+        self.users.values()
+    }
+
+    /// The user of that name, if there is one.
+    #[must_use]
+    pub fn user(&self, name: &str) -> Option<&User> {
+        self.users.get(name)
+    }
+
+    /// Adds a user, or changes all of one but the permissions.
+    ///
+    /// # Errors
+    /// [`AccessError::Name`] if the name is empty or longer than 255 octets.
+    pub fn put_user(&mut self, mut user: User, changes: &mut Vec<Change>) -> Result<(), AccessError> {
+        if user.name.is_empty() || user.name.len() > 255 {
+            return Err(AccessError::Name((&*user.name).into()));
+        }
+        user.permissions.clear();
+        changes.push(user.change());
+        self.restore_user(user);
+        Ok(())
+    }
+
+    /// Deletes a user with all permissions. Returns false if there is no such user.
+    pub fn delete_user(&mut self, name: &str, changes: &mut Vec<Change>) -> bool {
+        let Some(user) = self.users.remove(name) else { return false };
+        let mut vhosts: Vec<_> = user.permissions.keys().collect();
+        vhosts.sort_unstable();
+        changes.extend(vhosts.into_iter().map(|vhost| without_permission(vhost, name)));
+        changes.push(without_user(name));
+        true
+    }
+
+    /// Says what a user may do in a virtual host.
+    ///
+    /// # Errors
+    /// If there is no such user or virtual host.
+    pub fn set_permissions(
+        &mut self,
+        user: &str,
+        vhost: &str,
+        permissions: Permissions,
+        changes: &mut Vec<Change>,
+    ) -> Result<(), AccessError> {
+        let (vhost, _) = self.vhosts.get_key_value(vhost).ok_or_else(|| AccessError::NoVhost(vhost.into()))?;
+        let user = self.users.get_mut(user).ok_or_else(|| AccessError::NoUser(user.into()))?;
+        changes.push(permissions.change(vhost, &user.name));
+        user.permissions.insert(vhost.clone(), permissions);
+        Ok(())
+    }
+
+    /// Takes away what a user may do in a virtual host. Returns false if that was nothing.
+    pub fn clear_permissions(&mut self, user: &str, vhost: &str, changes: &mut Vec<Change>) -> bool {
+        let Some(user) = self.users.get_mut(user) else { return false };
+        let had_any = user.permissions.remove(vhost).is_some();
+        if had_any {
+            changes.push(without_permission(vhost, &user.name));
+        }
+        had_any
+    }
+
+    /// Takes away what all users may do in a virtual host. The order of the changes is the caller's to make.
+    pub(super) fn clear_vhost_permissions(&mut self, vhost: &str, changes: &mut Vec<Change>) {
+        let had_any = self
+            .users
+            .values_mut()
+            .filter_map(|user| user.permissions.remove(vhost).map(|_| &user.name));
+        changes.extend(had_any.map(|user| without_permission(vhost, user)));
+    }
+
+    /// Takes in what the store has of a user.
+    pub(super) fn restore_user(&mut self, user: User) {
+        let permissions = self.users.remove(&user.name).map(|old| old.permissions).unwrap_or_default();
+        self.users.insert(user.name.clone(), User { permissions, ..user });
+    }
+
+    pub(super) fn restore_without_user(&mut self, name: &str) {
+        self.users.remove(name);
+    }
+
+    /// Takes in what the store has of permissions.
+    ///
+    /// # Errors
+    /// If they are somebody's who is not there, or for a virtual host that is not.
+    pub(super) fn restore_permissions(&mut self, user: &str, vhost: &str, permissions: Option<Permissions>) -> Result<(), AccessError> {
+        match permissions {
+            Some(permissions) => self.set_permissions(user, vhost, permissions, &mut Vec::new()),
+            None => {
+                self.clear_permissions(user, vhost, &mut Vec::new());
+                Ok(())
+            }
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Virtual hosts, users, permissions, exchanges, queues' declarations and bindings, and the routing of messages by them.
+//!
+//! [`Topology`] is a plain struct: whoever owns it locks it. A request comes from an [`Actor`], is checked as RabbitMQ checks it, and is done or refused
+//! with RabbitMQ's reply code and text ([`TopologyError`]). What must outlive a restart is appended to the caller's list of [`Change`]s, in the
+//! order in which it must reach the store; [`Topology::restore`] builds the same topology from what is there then.
+//!
+//! What queues hold, who consumes from them, and whether they are empty or unused is not known here.
+
+mod access;
+mod bind;
+mod bindings;
+mod change;
+mod destinations;
+mod equivalence;
+mod error;
+mod exchange;
+mod invariants;
+mod kinds;
+mod password;
+mod queue;
+mod queue_arguments;
+mod restore;
+mod route;
+#[cfg(test)]
+mod tests;
+mod vhost;
+
+pub use access::{AccessError, Permissions, User};
+pub use bindings::{Binding, Destination};
+pub use change::{Change, KEY_PREFIX, RestoreError};
+pub use error::{Permission, Resource, ResourceKind, TopologyError};
+pub use exchange::{Exchange, ExchangeDeclare, ExchangeKind};
+pub use kinds::MatchError;
+pub use password::PasswordHash;
+pub use queue::{Declared, Queue, QueueDeclare};
+pub use route::{RouteError, RouteTarget};
+
+use crate::ids::{ConnectionId, QueueId};
+use hashbrown::HashMap;
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use stoa_amqp::ShortString;
+use vhost::Vhost;
+
+/// Who asks, and for which virtual host.
+#[derive(Clone, Copy, Debug)]
+pub struct Actor<'a> {
+    /// The virtual host of the connection.
+    pub vhost: &'a str,
+    /// The user.
+    pub user: &'a str,
+    /// The connection: exclusive queues belong to it.
+    pub connection: ConnectionId,
+}
+
+/// All that is declared. See the module's documentation.
+#[derive(Debug)]
+pub struct Topology {
+    vhosts: HashMap<Arc<str>, Vhost>,
+    users: HashMap<Arc<str>, User>,
+    queues: HashMap<QueueId, Arc<Queue>>,
+    /// The exclusive queues of each connection that has any.
+    exclusive: HashMap<ConnectionId, BTreeSet<QueueId>>,
+    ids: queue::Ids,
+}
+
+impl Default for Topology {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Topology {
+    /// What a broker begins with: the virtual host `/`, and the user `guest`, password `guest`, an administrator with all permissions in it who may
+    /// log in from the broker's own machine only.
+    #[must_use]
+    pub fn new() -> Self {
+        let vhost = Vhost::new(Arc::from(vhost::DEFAULT));
+        let guest = User::guest();
+        Self {
+            vhosts: [(vhost.name.clone(), vhost)].into_iter().collect(),
+            users: [(guest.name.clone(), guest)].into_iter().collect(),
+            queues: HashMap::new(),
+            exclusive: HashMap::new(),
+            ids: queue::Ids::default(),
+        }
+    }
+
+    fn vhost(&self, name: &str) -> Result<&Vhost, TopologyError> {
+        self.vhosts.get(name).ok_or_else(|| TopologyError::NoVhost(name.into()))
+    }
+
+    fn vhost_mut(&mut self, name: &str) -> Result<&mut Vhost, TopologyError> {
+        self.vhosts.get_mut(name).ok_or_else(|| TopologyError::NoVhost(name.into()))
+    }
+}
+
+/// The name as RabbitMQ takes it: carriage returns and line feeds are left out.
+fn stripped(name: &[u8]) -> Cow<'_, [u8]> {
+    let is_break = |octet: &u8| matches!(octet, b'\r' | b'\n');
+    if name.iter().any(is_break) {
+        Cow::Owned(name.iter().copied().filter(|octet| !is_break(octet)).collect())
+    } else {
+        Cow::Borrowed(name)
+    }
+}
+
+/// A name that can be one.
+fn short(kind: ResourceKind, name: &[u8]) -> Result<ShortString, TopologyError> {
+    ShortString::new(name).map_err(|_| TopologyError::InvalidName {
+        kind,
+        name: String::from_utf8_lossy(name).into(),
+    })
+}
+
+/// A name for something new.
+fn new_name(kind: ResourceKind, name: &[u8]) -> Result<ShortString, TopologyError> {
+    if std::str::from_utf8(name).is_err() {
+        return Err(TopologyError::InvalidName {
+            kind,
+            name: String::from_utf8_lossy(name).into(),
+        });
+    }
+    short(kind, name)
+}

@@ -1,0 +1,238 @@
+//! The arguments of a queue's declaration: which are known, what values they take, and which two declarations must agree on.
+//!
+//! What an argument brings about is the business of whoever does it. An argument that is not known is kept and means nothing.
+
+use super::error::{Resource, TopologyError};
+use stoa_amqp::{Table, Value};
+
+pub(super) const TYPE: &str = "x-queue-type";
+pub(super) const DEAD_LETTER_EXCHANGE: &str = "x-dead-letter-exchange";
+
+/// Ten years in milliseconds: the longest time that may be asked for.
+const EXPIRY_MS_MAX: i64 = 315_360_000_000;
+
+/// What values an argument takes.
+#[derive(Clone, Copy)]
+enum Check {
+    /// Any integer.
+    Integer,
+    /// An integer from 0 on.
+    NonNegative,
+    /// Milliseconds, up to ten years.
+    Expiry,
+    /// The same, but not none.
+    ExpiryNotZero,
+    /// A priority.
+    Priority,
+    /// 1 or 2.
+    Version,
+    /// True or false.
+    Flag,
+    /// A text.
+    Text,
+    /// A text, which needs a dead-letter exchange.
+    DeadLetterKey,
+    /// One of these texts; if none of them, an error of this name.
+    OneOf(&'static [&'static str], &'static str),
+}
+
+/// The arguments that are looked at, in the order in which RabbitMQ looks at them.
+const CHECKS: [(&str, Check); 18] = [
+    ("x-expires", Check::ExpiryNotZero),
+    ("x-message-ttl", Check::Expiry),
+    (DEAD_LETTER_EXCHANGE, Check::Text),
+    ("x-dead-letter-routing-key", Check::DeadLetterKey),
+    (
+        "x-dead-letter-strategy",
+        Check::OneOf(&["at-most-once", "at-least-once"], "invalid_dlx_strategy"),
+    ),
+    ("x-max-length", Check::NonNegative),
+    ("x-max-length-bytes", Check::NonNegative),
+    ("x-max-in-memory-length", Check::NonNegative),
+    ("x-max-in-memory-bytes", Check::NonNegative),
+    ("x-max-priority", Check::Priority),
+    (
+        "x-overflow",
+        Check::OneOf(&["drop-head", "reject-publish", "reject-publish-dlx"], "invalid_overflow"),
+    ),
+    ("x-queue-version", Check::Version),
+    ("x-queue-mode", Check::OneOf(&["default", "lazy"], "invalid_queue_mode")),
+    ("x-single-active-consumer", Check::Flag),
+    ("x-consumer-timeout", Check::NonNegative),
+    ("x-delivery-limit", Check::Integer),
+    ("x-queue-master-locator", Check::Text),
+    (
+        "x-queue-leader-locator",
+        Check::OneOf(
+            &["client-local", "balanced", "random", "least-leaders"],
+            "invalid_queue_locator_arg",
+        ),
+    ),
+];
+
+/// The arguments that a second declaration must give as the first did. The queue type is compared apart.
+pub(super) const COMPARED: [&str; 16] = [
+    "x-expires",
+    "x-message-ttl",
+    DEAD_LETTER_EXCHANGE,
+    "x-dead-letter-routing-key",
+    "x-dead-letter-strategy",
+    "x-max-length",
+    "x-max-length-bytes",
+    "x-max-priority",
+    "x-overflow",
+    "x-queue-mode",
+    "x-queue-version",
+    "x-single-active-consumer",
+    "x-consumer-timeout",
+    "x-delivery-limit",
+    "x-queue-master-locator",
+    "x-queue-leader-locator",
+];
+
+/// Looks at the values of the known arguments of a new queue.
+pub(super) fn check(arguments: &Table, resource: &Resource) -> Result<(), TopologyError> {
+    for (argument, check) in CHECKS {
+        if let Some(value) = arguments.get(argument) {
+            check.value(value, arguments).map_err(|why| TopologyError::Argument {
+                argument,
+                resource: resource.clone(),
+                why: why.into(),
+            })?;
+        }
+    }
+    Ok(())
+}
+
+impl Check {
+    /// Why the value will not do: the Erlang term that RabbitMQ shows.
+    fn value(self, value: &Value, arguments: &Table) -> Result<(), String> {
+        match self {
+            Self::Integer => integer(value).map(drop),
+            Self::NonNegative => non_negative(value).map(drop),
+            Self::Expiry => expiry(value).map(drop),
+            Self::ExpiryNotZero => match expiry(value)? {
+                0 => Err("{value_zero,0}".to_owned()),
+                _ => Ok(()),
+            },
+            Self::Priority => match non_negative(value)? {
+                n if n > 255 => Err(format!("{{max_value_exceeded,{n}}}")),
+                _ => Ok(()),
+            },
+            Self::Version => match non_negative(value)? {
+                1 | 2 => Ok(()),
+                n => Err(format!("\"unsupported queue version '{n}'\"")),
+            },
+            Self::Flag => value.as_bool().map(drop).ok_or_else(|| unacceptable(value)),
+            Self::Text => text(value).map(drop),
+            Self::DeadLetterKey => {
+                text(value)?;
+                let exchange = arguments.get(DEAD_LETTER_EXCHANGE).map(drop);
+                exchange.ok_or_else(|| "routing_key_but_no_dlx_defined".to_owned())
+            }
+            Self::OneOf(known, error) => {
+                let text = text(value)?;
+                let is_known = known.iter().any(|known| known.as_bytes() == text);
+                is_known.then_some(()).ok_or_else(|| error.to_owned())
+            }
+        }
+    }
+}
+
+fn unacceptable(value: &Value) -> String {
+    format!("{{unacceptable_type,{}}}", value.type_name())
+}
+
+fn text(value: &Value) -> Result<&[u8], String> {
+    match value {
+        Value::LongString(text) => Ok(text),
+        other => Err(unacceptable(other)),
+    }
+}
+
+fn integer(value: &Value) -> Result<i64, String> {
+    value
+        .as_i64()
+        .ok_or_else(|| format!("\"expected integer, got {}\"", value.type_name()))
+}
+
+fn non_negative(value: &Value) -> Result<i64, String> {
+    match integer(value)? {
+        n if n < 0 => Err(format!("{{value_negative,{n}}}")),
+        n => Ok(n),
+    }
+}
+
+fn expiry(value: &Value) -> Result<i64, String> {
+    match non_negative(value)? {
+        n if n > EXPIRY_MS_MAX => Err(format!("{{value_too_large,{n}}}")),
+        n => Ok(n),
+    }
+}
+
+/// What kind of queue it is to be (`x-queue-type`, RabbitMQ extension).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum QueueType {
+    #[default]
+    Classic,
+    Quorum,
+}
+
+impl QueueType {
+    /// The queue type that the arguments ask for.
+    pub(super) fn of(arguments: &Table, resource: &Resource) -> Result<Self, TopologyError> {
+        let refused = |why: String| TopologyError::Argument {
+            argument: TYPE,
+            resource: resource.clone(),
+            why: why.into(),
+        };
+        match arguments.get(TYPE) {
+            None => Ok(Self::default()),
+            Some(Value::LongString(name)) => match &**name {
+                b"" | b"undefined" => Ok(Self::default()),
+                b"classic" => Ok(Self::Classic),
+                b"quorum" => Ok(Self::Quorum),
+                _ => Err(refused(format!("\"unsupported queue type '{}'\"", String::from_utf8_lossy(name)))),
+            },
+            Some(other) => Err(refused(unacceptable(other))),
+        }
+    }
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Classic => "classic",
+            Self::Quorum => "quorum",
+        }
+    }
+
+    /// What RabbitMQ calls it in messages.
+    pub(super) fn module(self) -> &'static str {
+        match self {
+            Self::Classic => "rabbit_classic_queue",
+            Self::Quorum => "rabbit_quorum_queue",
+        }
+    }
+
+    pub(super) fn may_be_server_named(self) -> bool {
+        self == Self::Classic
+    }
+
+    /// Looks whether a queue of this type can have these properties.
+    pub(super) fn check(self, durable: bool, exclusive: bool, auto_delete: bool, resource: &Resource) -> Result<(), TopologyError> {
+        if self == Self::Classic {
+            return Ok(());
+        }
+        let ruled_out = [
+            (auto_delete, "auto-delete"),
+            (exclusive, "exclusive-owner"),
+            (!durable, "non-durable"),
+        ];
+        match ruled_out.into_iter().find(|(is_so, _)| *is_so) {
+            None => Ok(()),
+            Some((_, property)) => Err(TopologyError::Property {
+                property,
+                resource: resource.clone(),
+            }),
+        }
+    }
+}

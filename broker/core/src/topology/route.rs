@@ -1,0 +1,186 @@
+//! Routing: from an exchange and a routing key to queues. It changes nothing (invariant 4), and allocates only where exchanges are bound to
+//! exchanges.
+
+use super::destinations::{Destinations, ExchangeId, Target};
+use super::error::{Resource, ResourceKind};
+use super::{Topology, Vhost};
+use crate::ids::QueueId;
+use hashbrown::HashSet;
+use stoa_amqp::{ReplyCode, Table};
+
+/// A queue that a message goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RouteTarget {
+    /// The queue.
+    pub queue: QueueId,
+    /// Whether it survives a restart, and with it the persistent messages in it.
+    pub durable: bool,
+}
+
+/// Why a message cannot be published.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RouteError {
+    /// The virtual host is gone.
+    #[error("vhost {0} not found")]
+    NoVhost(Box<str>),
+    /// There is no such exchange.
+    #[error("no {0}")]
+    NoExchange(Resource),
+    /// The exchange takes messages from other exchanges only.
+    #[error("cannot publish to internal {0}")]
+    Internal(Resource),
+}
+
+impl RouteError {
+    /// The reply code that RabbitMQ answers with.
+    #[must_use]
+    pub fn code(&self) -> ReplyCode {
+        match self {
+            Self::NoVhost(_) => ReplyCode::NotAllowed,
+            Self::NoExchange(_) => ReplyCode::NotFound,
+            Self::Internal(_) => ReplyCode::AccessRefused,
+        }
+    }
+}
+
+/// A message's headers, decoded when the first headers exchange asks for them.
+pub(super) struct Headers<'a> {
+    decode: &'a mut dyn FnMut() -> Option<Table>,
+    decoded: Option<Table>,
+}
+
+impl Headers<'_> {
+    pub(super) fn get(&mut self) -> &Table {
+        self.decoded.get_or_insert_with(|| (self.decode)().unwrap_or_default())
+    }
+}
+
+/// More exchanges than this on a message's way, and they are looked up in a set.
+const LINEAR_MAX: usize = 32;
+
+/// What was found so far: queues, and exchanges still to be asked.
+pub(super) struct Found<'a> {
+    out: &'a mut Vec<RouteTarget>,
+    /// How many sets of destinations were added. Each is in order and free of duplicates; two together need not be.
+    sets: usize,
+    /// Exchanges on the way but the first, each once, in the order in which they are asked.
+    exchanges: Vec<ExchangeId>,
+    /// The same once there are many, to look them up in.
+    seen: Option<HashSet<ExchangeId>>,
+    start: ExchangeId,
+}
+
+impl Found<'_> {
+    pub(super) fn add(&mut self, destinations: &Destinations) {
+        if destinations.is_empty() {
+            return;
+        }
+        self.sets += 1;
+        destinations.for_each(|target| match target {
+            Target::Queue(queue) => self.out.push(queue),
+            Target::Exchange(exchange) => self.visit(exchange),
+        });
+    }
+
+    pub(super) fn add_one(&mut self, target: Target) {
+        self.sets += 1;
+        match target {
+            Target::Queue(queue) => self.out.push(queue),
+            Target::Exchange(exchange) => self.visit(exchange),
+        }
+    }
+
+    fn visit(&mut self, exchange: ExchangeId) {
+        let is_known = if self.exchanges.len() <= LINEAR_MAX {
+            self.exchanges.contains(&exchange)
+        } else {
+            let seen = self.seen.get_or_insert_with(|| self.exchanges.iter().copied().collect());
+            !seen.insert(exchange)
+        };
+        if !is_known && exchange != self.start {
+            self.exchanges.push(exchange);
+        }
+    }
+}
+
+impl Topology {
+    /// Appends the queues that a message goes to: each once, in ascending order of [`QueueId`].
+    ///
+    /// A way that leads through several exchanges ends however they are bound to each other: each is asked once. An exchange that finds no
+    /// destination passes the message to its alternate exchange (RabbitMQ extension), if there is one of that name.
+    ///
+    /// `headers` is called at most once, and only if a headers exchange is on the way. If it was not called, the outcome depends on exchange and
+    /// routing key alone until the topology changes. For a message with several routing keys (`CC`, a RabbitMQ extension), ask for each; then
+    /// sort, and take duplicates out.
+    ///
+    /// # Errors
+    /// If there is no such virtual host or exchange, or the exchange is internal. Nothing is appended then.
+    pub fn route(
+        &self,
+        vhost: &str,
+        exchange: &[u8],
+        routing_key: &[u8],
+        headers: &mut dyn FnMut() -> Option<Table>,
+        out: &mut Vec<RouteTarget>,
+    ) -> Result<(), RouteError> {
+        let Some(vhost) = self.vhosts.get(vhost) else {
+            return Err(RouteError::NoVhost(vhost.into()));
+        };
+        if exchange.is_empty() {
+            out.extend(vhost.queues.get(routing_key).map(|queue| queue.target()));
+            return Ok(());
+        }
+        let resource = || Resource::new(ResourceKind::Exchange, exchange, &vhost.name);
+        let start = vhost.exchange_id(exchange).ok_or_else(|| RouteError::NoExchange(resource()))?;
+        if vhost.node(start).exchange.internal {
+            return Err(RouteError::Internal(resource()));
+        }
+        let headers = Headers {
+            decode: headers,
+            decoded: None,
+        };
+        route_from(vhost, start, routing_key, headers, out);
+        Ok(())
+    }
+}
+
+fn route_from(vhost: &Vhost, start: ExchangeId, key: &[u8], mut headers: Headers<'_>, out: &mut Vec<RouteTarget>) {
+    let first = out.len();
+    let mut found = Found {
+        out,
+        sets: 0,
+        exchanges: Vec::new(),
+        seen: None,
+        start,
+    };
+    let (mut current, mut asked) = (start, 0);
+    loop {
+        let node = vhost.node(current);
+        let sets = found.sets;
+        node.routes.route(key, &mut headers, &mut found);
+        if found.sets == sets
+            && let Some(alternate) = node.alternate.as_ref().and_then(|name| vhost.exchange_id(name.as_bytes()))
+        {
+            found.visit(alternate);
+        }
+        let Some(next) = found.exchanges.get(asked) else { break };
+        current = *next;
+        asked += 1;
+    }
+    if found.sets > 1 {
+        sort_and_dedup(out, first);
+    }
+}
+
+/// Puts the list in order from `first` on, and takes duplicates out.
+fn sort_and_dedup(out: &mut Vec<RouteTarget>, first: usize) {
+    out[first..].sort_unstable();
+    let mut kept = first;
+    for at in first..out.len() {
+        if kept == first || out[kept - 1] != out[at] {
+            out[kept] = out[at];
+            kept += 1;
+        }
+    }
+    out.truncate(kept);
+}
