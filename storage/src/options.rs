@@ -20,7 +20,8 @@ pub enum SyncPolicy {
 pub struct StoreOptions {
     /// The data directory. It is made if it is missing.
     pub dir: PathBuf,
-    /// The size of new journal segments, a multiple of 64 KiB and at least that. Existing ones of another size are read and then replaced.
+    /// The size of new journal segments; taken up to the next multiple of 64 KiB, and between that and 1 GiB. Existing ones of another size are
+    /// read and then replaced.
     pub segment_bytes: u64,
     /// When a commit reaches the disk.
     pub sync: SyncPolicy,
@@ -49,5 +50,11 @@ impl StoreOptions {
             block_cache_bytes: 8 << 20,
             open_files_max: 256,
         }
+    }
+
+    /// The size of segments within what the format takes.
+    pub(crate) fn segment_bytes_in_range(&self) -> u64 {
+        const UNIT: u64 = 64 << 10;
+        self.segment_bytes.clamp(UNIT, 1 << 30).next_multiple_of(UNIT)
     }
 }

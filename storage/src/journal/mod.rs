@@ -1,18 +1,51 @@
-//! The journal.
+//! The journal: what was committed and is not in the tables yet.
+//!
+//! It is a run of segments that are made once, written over and recycled, so that a commit is one write and one sync to a place that exists. A commit
+//! is one entry ([`entry`]), or several if it is larger than a segment. Opening it reads it all ([`replay`]) and tells a write that a crash cut
+//! short from damage ([`verdict`]). The first failure to write or to sync is the last thing that it does: nobody knows what the disk holds
+//! then, and a sync that is tried again may succeed without having written anything.
 
-use std::sync::Arc;
+mod buffer;
+mod disk;
+mod entry;
+mod flusher;
+mod prepare;
+mod reader;
+mod replay;
+mod segment;
+mod verdict;
+mod writer;
+
+#[cfg(test)]
+mod crash_tests;
+#[cfg(test)]
+mod simulated;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
 
 use crate::directory::Directory;
 use crate::error::{OpenError, WriteError};
 use crate::options::StoreOptions;
+use buffer::CommitBuffer;
+use disk::{Disk, Folder};
+use entry::Checks;
+use writer::{Settings, Writer};
 
-/// The number of a commit: 1, 2, 3 and so on, for the life of the store.
+/// The number of a commit: 1, 2, 3 and so on, for the life of the store. As a position it means everything before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CommitNumber(pub u64);
 
 impl CommitNumber {
     /// The first commit of a store.
     pub const FIRST: Self = Self(1);
+}
+
+impl fmt::Display for CommitNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
 }
 
 /// What a replay found.
@@ -22,89 +55,153 @@ pub struct Replayed {
     pub commits: u64,
     /// Their size, in bytes.
     pub bytes: u64,
-    /// Where the journal ended in the middle of a write that was never reported durable, if it did.
+    /// Where the journal ended in writes that were never durable, if that can be told.
     pub torn: Option<TornTail>,
 }
 
-/// A write that a crash cut short.
+/// Writes that a crash cut short. They are gone; nobody was told that they were durable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TornTail {
     /// The segment.
-    pub file: std::path::PathBuf,
+    pub file: PathBuf,
     /// Where in it, in bytes.
     pub offset: u64,
 }
 
-/// What makes things durable.
+/// What makes things durable. It belongs to one thread at a time: commits are one after the other.
 #[derive(Debug)]
 pub struct Journal {
-    buffer: Vec<u8>,
-    next: CommitNumber,
-    _directory: Arc<Directory>,
+    settings: Settings,
+    checks: Checks,
+    disk: Arc<dyn Disk>,
+    buffer: CommitBuffer,
+    /// `None` until it was replayed.
+    writer: Option<Writer>,
+    /// The first error.
+    poison: Arc<OnceLock<WriteError>>,
+    /// Keeps it locked.
+    _directory: Option<Arc<Directory>>,
 }
 
 impl Journal {
-    pub(crate) fn open(_options: &StoreOptions, directory: Arc<Directory>) -> Result<Self, OpenError> {
+    pub(crate) fn open(options: &StoreOptions, directory: Arc<Directory>) -> Result<Self, OpenError> {
+        let path = directory.journal();
+        let disk = Folder::open(path.clone(), options.direct).map_err(OpenError::io("open", &path))?;
+        let settings = Settings {
+            segment_bytes: options.segment_bytes_in_range(),
+            spare_segments_max: options.spare_segments_max,
+            sync: options.sync,
+            ahead: true,
+        };
+        let identity = directory.identity();
         Ok(Self {
-            buffer: Vec::new(),
-            next: CommitNumber::FIRST,
-            _directory: directory,
+            _directory: Some(directory),
+            ..Self::on(Arc::new(disk), identity, settings)
         })
     }
 
-    /// Shows every commit from `from` on, in order; then the journal is ready for new ones.
+    /// A journal on any disk.
+    fn on(disk: Arc<dyn Disk>, identity: u64, settings: Settings) -> Self {
+        Self {
+            settings,
+            checks: Checks::new(identity),
+            disk,
+            buffer: CommitBuffer::new(),
+            writer: None,
+            poison: Arc::default(),
+            _directory: None,
+        }
+    }
+
+    /// Shows every commit from `from` on, in order; then the journal is ready for new ones. `from` is the [position](crate::Tables::position) of the
+    /// tables; the numbers go on behind it even if the journal ends before.
     ///
     /// # Errors
-    /// [`OpenError::Damaged`], or what the operating system said.
-    pub fn replay(&mut self, from: CommitNumber, mut _each: impl FnMut(CommitNumber, &[u8])) -> Result<Replayed, OpenError> {
-        self.next = self.next.max(from);
-        Ok(Replayed {
-            commits: 0,
-            bytes: 0,
-            torn: None,
-        })
+    /// [`OpenError::Damaged`] if something that was durable is not intact; nothing was changed then, but commits before the damage were
+    /// shown. Otherwise what the operating system said.
+    ///
+    /// # Panics
+    /// If it was replayed before.
+    pub fn replay(&mut self, from: CommitNumber, mut each: impl FnMut(CommitNumber, &[u8])) -> Result<Replayed, OpenError> {
+        assert!(self.writer.is_none(), "a journal is replayed once");
+        let from = from.max(CommitNumber::FIRST);
+        let found = replay::replay(&*self.disk, &self.checks, from, &mut each)?;
+        let replayed = found.replayed.clone();
+        let mut writer = Writer::new(
+            found,
+            Arc::clone(&self.disk),
+            self.checks.clone(),
+            self.settings.clone(),
+            &self.poison,
+        )?;
+        writer.release(from);
+        self.writer = Some(writer);
+        Ok(replayed)
     }
 
-    /// Where the bytes of the next commit go. Append only: what is in it already belongs to the journal. [`pending_bytes`](Self::pending_bytes) says how many
-    /// were appended.
+    /// Where the bytes of the next commit are appended. Nothing but that: what is in it before is the journal's own
+    /// ([`pending_bytes`](Self::pending_bytes) says how much was appended).
     pub fn buffer(&mut self) -> &mut Vec<u8> {
-        &mut self.buffer
+        self.buffer.bytes()
     }
 
     /// How much was appended to the buffer since the last commit, in bytes.
     pub fn pending_bytes(&self) -> usize {
-        self.buffer.len()
+        self.buffer.payload_bytes()
     }
 
-    /// One write and one sync for all that is in the buffer. The number is durable when this returns (as far as the sync policy says). With nothing
-    /// in the buffer it does nothing and returns the last number.
+    /// One write and one sync for all that is in the buffer, which is empty again after it. When this returns, the number is as durable as the
+    /// [policy](crate::SyncPolicy) says. With nothing in the buffer it does nothing and returns the number of the last commit.
     ///
     /// # Errors
-    /// The first error of this journal. It takes no commit after one.
+    /// The first error of this journal: it takes no commit after one. Whether the failed commit is found by the next replay is not known.
+    ///
+    /// # Panics
+    /// If the journal was not replayed, or if the buffer was cleared.
     pub fn commit(&mut self) -> Result<CommitNumber, WriteError> {
+        let writer = self.writer.as_mut().expect("a journal is replayed before its first commit");
+        let outcome = match self.poison.get() {
+            Some(error) => Err(error.clone()),
+            None if self.buffer.payload_bytes() == 0 => Ok(CommitNumber(writer.next().0 - 1)),
+            None => writer.commit(&mut self.buffer),
+        };
         self.buffer.clear();
-        self.next.0 += 1;
-        Ok(CommitNumber(self.next.0 - 1))
+        outcome.map_err(|error| self.poison.get_or_init(|| error).clone())
     }
 
-    /// Makes everything durable that was committed, whatever the policy.
+    /// Makes durable what was committed, whatever the policy. A stop ends with this.
     ///
     /// # Errors
     /// The first error of this journal.
+    ///
+    /// # Panics
+    /// If the journal was not replayed.
     pub fn sync(&mut self) -> Result<(), WriteError> {
-        Ok(())
+        let writer = self.writer.as_mut().expect("a journal is replayed before its first commit");
+        let outcome = match self.poison.get() {
+            Some(error) => Err(error.clone()),
+            None => writer.sync(),
+        };
+        outcome.map_err(|error| self.poison.get_or_init(|| error).clone())
     }
 
-    /// The number that the next commit will have.
+    /// The number of the next commit; as a position, everything that was committed so far.
+    ///
+    /// # Panics
+    /// If the journal was not replayed.
     pub fn next_number(&self) -> CommitNumber {
-        self.next
+        self.writer.as_ref().expect("a journal is replayed before its first commit").next()
     }
 
-    /// Frees the segments whose commits are all below `before`.
-    pub fn release(&mut self, _before: CommitNumber) {}
+    /// Takes back the segments whose commits are all below `before`, to write over them. Only after the tables hold those commits, durably.
+    pub fn release(&mut self, before: CommitNumber) {
+        if let Some(writer) = &mut self.writer {
+            writer.release(before);
+        }
+    }
 
-    /// The size of what is not released, in bytes.
+    /// What the segments that are not released take, in bytes. Releasing brings it below one segment.
     pub fn live_bytes(&self) -> u64 {
-        0
+        self.writer.as_ref().map_or(0, Writer::live_bytes)
     }
 }
