@@ -155,6 +155,7 @@ impl Broker {
         self.topology_version.fetch_add(1, Ordering::SeqCst);
         drop(site);
         dispatch.flush(shard, outlets);
+        dispatch.send_pages();
         drop(running);
         dispatch.after_unlock();
         Ok(Changed { outcome: messages, durable })

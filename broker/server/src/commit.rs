@@ -21,7 +21,6 @@ use crate::outlet::{Outlet, OutletState};
 #[derive(Debug)]
 pub(crate) struct Commits {
     open: AtomicU64,
-    durable: AtomicU64,
     /// The number that the next commit gets, and the first one that the journal must still hold.
     next_commit: AtomicU64,
     needed_from: AtomicU64,
@@ -58,7 +57,6 @@ impl Commits {
     pub(crate) fn new(next: CommitNumber) -> Self {
         Self {
             open: AtomicU64::new(1),
-            durable: AtomicU64::new(0),
             next_commit: AtomicU64::new(next.0),
             needed_from: AtomicU64::new(0),
             journal_bytes: AtomicU64::new(0),
@@ -72,10 +70,6 @@ impl Commits {
     /// The epoch that takes in everything applied before this call.
     pub(crate) fn open_epoch(&self) -> Epoch {
         Epoch(self.open.load(Ordering::SeqCst))
-    }
-
-    pub(crate) fn durable_epoch(&self) -> Epoch {
-        Epoch(self.durable.load(Ordering::SeqCst))
     }
 
     /// Asks for a commit of everything applied before this call and for a call of [`Outlet::durable`] after it.
@@ -187,7 +181,6 @@ pub(crate) fn run(broker: &Arc<Broker>, mut journal: Journal) -> Journal {
             return journal;
         }
         journal.release(released);
-        commits.durable.store(turn.epoch.0, Ordering::SeqCst);
         for outlet in &turn.waiters {
             outlet.durable(turn.epoch);
         }

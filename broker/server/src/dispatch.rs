@@ -105,18 +105,17 @@ impl<'b> Dispatch<'b> {
         more
     }
 
-    /// What the shard asked of the pager.
-    pub(crate) fn take_pages(&mut self) -> Pages {
-        std::mem::take(&mut self.pages)
+    /// Hands the pager what the shard asked of it. The shard is still locked: its pages reach the store in the order in which it asked.
+    pub(crate) fn send_pages(&mut self) {
+        if !self.pages.is_empty() {
+            self.broker.pager.ask(std::mem::take(&mut self.pages));
+        }
     }
 
     /// What must not be done while the shard is locked.
     pub(crate) fn after_unlock(&mut self) {
         for outlet in self.wake.drain(..) {
             outlet.wake.notify_one();
-        }
-        if !self.pages.is_empty() {
-            self.broker.pager.ask(std::mem::take(&mut self.pages));
         }
         for queue in self.unused.drain(..) {
             self.broker.delete_unused(queue);

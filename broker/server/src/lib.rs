@@ -91,9 +91,6 @@ pub fn start(config: Config) -> Result<Running, StartError> {
     let shards = recovered.shards.into_iter().enumerate().map(|(index, shard)| shards::ShardCell::new(index, shard)).collect();
     let broker =
         Arc::new(Broker::new(broker::Parts { config, topology: recovered.topology, shards, pager, runtimes, journal: &store.journal }));
-    for queue in recovered.orphans {
-        broker.pager.drop_queue(queue);
-    }
     let commit = {
         let broker = broker.clone();
         std::thread::Builder::new().name("commit".into()).spawn(move || commit::run(&broker, store.journal))?

@@ -110,14 +110,6 @@ impl Outlet {
         Flush::Done
     }
 
-    /// Locks, flushes, and wakes the connection's task if something is left for it.
-    pub(crate) fn flush_or_wake(&self) {
-        let outcome = self.flush(&mut self.lock());
-        if outcome != Flush::Done {
-            self.wake.notify_one();
-        }
-    }
-
     /// Waits until the socket takes more.
     pub(crate) async fn writable(&self) -> std::io::Result<()> {
         self.socket.writable().await
@@ -195,10 +187,6 @@ impl OutletState {
     /// Octets that wait for the socket.
     pub(crate) fn pending(&self) -> usize {
         self.buffer.len() - self.written
-    }
-
-    pub(crate) fn is_dead(&self) -> bool {
-        self.dead
     }
 
     /// The connection is over: nothing is appended or written any more, and deliveries come back.

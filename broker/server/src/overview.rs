@@ -9,6 +9,7 @@ use stoa_core::shard::Counts;
 
 use crate::broker::Broker;
 use crate::commit::CommitStatus;
+use crate::recovery::all_queues;
 
 /// The broker as a whole.
 #[derive(Clone, Debug)]
@@ -88,7 +89,7 @@ impl Broker {
             channels: connections.iter().map(|view| view.channels).sum(),
             consumers: sum(|counts| counts.consumers.into()),
             queues: queues.len(),
-            exchanges: self.topology.read().topology.exchange_count(),
+            exchanges: self.exchange_count(),
             ready: sum(|counts| counts.ready),
             unacked: sum(|counts| counts.unacked),
             published: counters.published.load(Ordering::Relaxed),
@@ -104,7 +105,7 @@ impl Broker {
     /// All queues with their counts, by virtual host and name.
     #[must_use]
     pub fn queues(&self) -> Vec<QueueView> {
-        let mut queues: Vec<_> = self.topology.read().topology.all_queues().collect();
+        let mut queues: Vec<_> = all_queues(&self.topology.read().topology).cloned().collect();
         queues.sort_by(|a, b| (&a.vhost, &a.name).cmp(&(&b.vhost, &b.name)));
         let mut views: Vec<QueueView> = queues.into_iter().map(|queue| QueueView { queue, counts: Counts::default() }).collect();
         for cell in &self.shards {
@@ -122,6 +123,11 @@ impl Broker {
         let queue = self.topology.read().topology.find_queue(vhost, name.as_bytes())?;
         let counts = self.shard_of(queue.id).lock().shard.counts(queue.id).unwrap_or_default();
         Some(QueueView { queue, counts })
+    }
+
+    fn exchange_count(&self) -> usize {
+        let topology = &self.topology.read().topology;
+        topology.vhosts().map(|vhost| topology.exchanges(vhost).count()).sum()
     }
 
     /// Whether there is such a virtual host.

@@ -6,13 +6,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender};
+use std::time::Instant;
 
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 use stoa_core::ids::{QueueId, Sequence};
 use stoa_core::shard::{Command, StoredChunk, stored};
 use stoa_core::topology::Change;
-use stoa_storage::{Batch, Family, TableError, Tables};
+use stoa_storage::{Batch, CommitNumber, Family, TableError, Tables};
 
 use crate::broker::Broker;
 use crate::dispatch::Dispatch;
@@ -41,6 +42,8 @@ impl Page {
 enum Ask {
     Pages(Pages),
     Checkpoint,
+    /// Everything that the shards handed over for a checkpoint lies before this in the channel.
+    Complete(Checkpoint),
     DropQueue(QueueId),
     Stop,
 }
@@ -117,18 +120,24 @@ pub(crate) fn run(broker: &Arc<Broker>, inbox: &Inbox) {
     let tables = &broker.pager.tables;
     while let Ok(ask) = inbox.0.recv() {
         let outcome = match ask {
-            Ask::Pages(pages) => move_pages(broker, tables, pages),
-            Ask::Checkpoint => checkpoint(broker, tables),
+            Ask::Pages(pages) => parts(pages).into_iter().try_for_each(|part| move_pages(broker, tables, part)),
+            Ask::Checkpoint => {
+                begin_checkpoint(broker, false);
+                Ok(())
+            }
+            Ask::Complete(checkpoint) => match complete_checkpoint(broker, tables, &checkpoint) {
+                Ok(()) if checkpoint.last => return,
+                outcome => outcome,
+            },
             Ask::DropQueue(queue) => drop_queue(tables, queue),
             Ask::Stop => {
-                if let Err(error) = checkpoint(broker, tables) {
-                    tracing::error!(%error, "the last checkpoint failed; the journal has everything, the next start replays it");
-                }
-                return;
+                begin_checkpoint(broker, true);
+                Ok(())
             }
         };
         if let Err(error) = outcome {
             broker.store_failed(&error);
+            return;
         }
     }
 }
@@ -184,28 +193,35 @@ fn move_pages(broker: &Arc<Broker>, tables: &Tables, pages: Pages) -> Result<(),
 /// Octets of chunks written to the tables at a time.
 const CHECKPOINT_BATCH_BYTES: usize = 4 << 20;
 
-fn checkpoint(broker: &Arc<Broker>, tables: &Tables) -> Result<(), TableError> {
-    let began = std::time::Instant::now();
-    // What commits up to this one took in was applied to the shards before they are asked below.
-    let position = broker.commits.next_commit();
-    let mut chunks = 0;
+/// A checkpoint under way.
+#[derive(Debug)]
+struct Checkpoint {
+    /// All commits before this one were applied to the shards before they were asked.
+    position: CommitNumber,
+    began: Instant,
+    /// The broker stops.
+    last: bool,
+}
+
+/// Lets every shard hand over what is unsettled and only in the journal. It comes through the channel, behind what the shards asked before.
+fn begin_checkpoint(broker: &Arc<Broker>, last: bool) {
+    let (position, began) = (broker.commits.next_commit(), Instant::now());
     for cell in &broker.shards {
         let mut dispatch = Dispatch::new(broker, cell.index);
         let mut running = cell.lock();
         let Running { shard, outlets } = &mut *running;
         shard.checkpoint(&mut dispatch.to(outlets));
-        drop(running);
-        let pages = dispatch.take_pages();
-        chunks += pages.len();
-        for part in parts(pages) {
-            move_pages(broker, tables, part)?;
-        }
+        dispatch.send_pages();
     }
-    tables.set_position(position)?;
+    broker.pager.send(Ask::Complete(Checkpoint { position, began, last }));
+}
+
+fn complete_checkpoint(broker: &Arc<Broker>, tables: &Tables, checkpoint: &Checkpoint) -> Result<(), TableError> {
+    tables.set_position(checkpoint.position)?;
     tables.flush()?;
     broker.pager.checkpoint_wanted.store(false, Ordering::SeqCst);
-    broker.commits.release(position);
-    tracing::debug!(chunks, ?position, took_ms = began.elapsed().as_millis() as u64, "checkpoint");
+    broker.commits.release(checkpoint.position);
+    tracing::debug!(position = ?checkpoint.position, took_ms = checkpoint.began.elapsed().as_millis() as u64, "checkpoint");
     Ok(())
 }
 

@@ -3,12 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use stoa_core::ids::QueueId;
 use stoa_core::log::{self, LogError, LogRecord};
-use stoa_core::shard::{QueueSpec, Shard, ShardLimits, StoredError, stored};
-use stoa_core::topology::{RestoreError, Topology};
-use stoa_storage::{Family, OpenError, Store, TableError};
+use stoa_core::shard::{QueueSpec, Restored, Shard, ShardLimits, StoredError, stored};
+use stoa_core::topology::{Queue, RestoreError, Topology};
+use stoa_storage::{Batch, CommitNumber, Family, OpenError, Store, TableError};
 
 use crate::config::Config;
 
@@ -16,8 +17,6 @@ use crate::config::Config;
 pub(crate) struct Recovered {
     pub(crate) topology: Topology,
     pub(crate) shards: Vec<Shard>,
-    /// Queues that left chunks behind and are no more.
-    pub(crate) orphans: Vec<QueueId>,
 }
 
 /// Why a data directory cannot be recovered. Nothing was changed in it.
@@ -42,26 +41,26 @@ pub enum RecoveryError {
 
 pub(crate) fn recover(store: &mut Store, config: &Config) -> Result<Recovered, RecoveryError> {
     let began = std::time::Instant::now();
+    let position = store.tables.position()?;
+    let topology = restore_topology(store, position)?;
     let mut shards: Vec<Shard> = (0..config.threads).map(|_| Shard::new(limits(config))).collect();
-    let mut meta = BTreeMap::new();
-    store.tables.scan(Family::Meta, &[], |key, value| {
-        meta.insert(key.to_vec(), value.to_vec());
-        ControlFlow::Continue(())
-    })?;
-    restore_index(store, &mut shards)?;
+    for queue in all_queues(&topology) {
+        let spec = QueueSpec { id: queue.id, durable: queue.durable, auto_delete: queue.auto_delete };
+        shard_of(&mut shards, queue.id).create(spec);
+    }
+    let obsolete = restore_index(store, &mut shards)?;
     let mut problem = None;
-    let replayed = store.journal.replay(store.tables.position()?, |_, commit| {
+    let replayed = store.journal.replay(position, |_, commit| {
         if problem.is_none() {
-            problem = replay(commit, &mut meta, &mut shards).err();
+            problem = replay(commit, &mut shards).err();
         }
     })?;
     if let Some(problem) = problem {
         return Err(problem.into());
     }
-    let topology = Topology::restore(&meta)?;
-    let orphans = reconcile(&topology, &mut shards);
+    shards.iter_mut().for_each(Shard::recovered);
     tracing::info!(
-        queues = topology.queue_count(),
+        queues = all_queues(&topology).count(),
         commits = replayed.commits,
         journal_bytes = replayed.bytes,
         took_ms = began.elapsed().as_millis() as u64,
@@ -70,7 +69,37 @@ pub(crate) fn recover(store: &mut Store, config: &Config) -> Result<Recovered, R
     if let Some(torn) = replayed.torn {
         tracing::info!(?torn, "the journal's last commit was not finished when the broker stopped; nothing of it had been confirmed");
     }
-    Ok(Recovered { topology, shards, orphans })
+    store.tables.write(&obsolete)?;
+    Ok(Recovered { topology, shards })
+}
+
+/// All queues of all virtual hosts.
+pub(crate) fn all_queues(topology: &Topology) -> impl Iterator<Item = &Arc<Queue>> {
+    topology.vhosts().flat_map(|vhost| topology.queues(vhost))
+}
+
+/// The topology as of the last commit: messages of queues that were deleted later need not be looked at.
+fn restore_topology(store: &Store, position: CommitNumber) -> Result<Topology, RecoveryError> {
+    let mut meta = BTreeMap::new();
+    store.tables.scan(Family::Meta, &[], |key, value| {
+        meta.insert(key.to_vec(), value.to_vec());
+        ControlFlow::Continue(())
+    })?;
+    let mut problem = None;
+    store.journal.scan(position, |_, commit| {
+        for record in log::read(commit) {
+            match record {
+                Ok(LogRecord::Topology { key, value: Some(value) }) => drop(meta.insert(key.to_vec(), value.to_vec())),
+                Ok(LogRecord::Topology { key, value: None }) => drop(meta.remove(key)),
+                Ok(LogRecord::Messages { .. } | LogRecord::Settled { .. }) => {}
+                Err(error) => problem = problem.or(Some(error)),
+            }
+        }
+    })?;
+    match problem {
+        Some(problem) => Err(problem.into()),
+        None => Ok(Topology::restore(&meta)?),
+    }
 }
 
 fn limits(config: &Config) -> ShardLimits {
@@ -78,62 +107,38 @@ fn limits(config: &Config) -> ShardLimits {
     ShardLimits { memory_bytes_max, window_bytes: config.limits.window_bytes as u64, ..ShardLimits::default() }
 }
 
-/// The shard of a queue, which has heard of the queue after this. What the queue is like is said at the end.
 fn shard_of(shards: &mut [Shard], queue: QueueId) -> &mut Shard {
     let index = (queue.0 % shards.len() as u64) as usize;
-    let shard = &mut shards[index];
-    if shard.counts(queue).is_none() {
-        shard.create(QueueSpec { id: queue, durable: true, auto_delete: false });
-    }
-    shard
+    &mut shards[index]
 }
 
-fn restore_index(store: &Store, shards: &mut [Shard]) -> Result<(), RecoveryError> {
+/// Takes the index of chunks; gives what is to be deleted of it.
+fn restore_index(store: &Store, shards: &mut [Shard]) -> Result<Batch, RecoveryError> {
+    let mut obsolete = Batch::new();
     let mut problem = None;
     store.tables.scan(Family::Acks, &[], |key, value| {
-        let restored = stored::read_key(key).and_then(|(queue, _)| shard_of(shards, queue).restore_entry(key, value));
-        match restored {
-            Ok(()) => ControlFlow::Continue(()),
+        match stored::read_key(key).and_then(|(queue, _)| shard_of(shards, queue).restore_entry(key, value)) {
+            Ok(Restored::Kept) => {}
+            Ok(Restored::Obsolete) => {
+                obsolete.delete(Family::Acks, key);
+                obsolete.delete(Family::Chunks, key);
+            }
             Err(error) => {
                 problem = Some(error);
-                ControlFlow::Break(())
+                return ControlFlow::Break(());
             }
         }
+        ControlFlow::Continue(())
     })?;
-    problem.map_or(Ok(()), |error| Err(error.into()))
+    problem.map_or(Ok(obsolete), |error| Err(error.into()))
 }
 
-fn replay(commit: &[u8], meta: &mut BTreeMap<Vec<u8>, Vec<u8>>, shards: &mut [Shard]) -> Result<(), LogError> {
+fn replay(commit: &[u8], shards: &mut [Shard]) -> Result<(), LogError> {
     for record in log::read(commit) {
         match record? {
-            LogRecord::Topology { key, value: Some(value) } => {
-                meta.insert(key.to_vec(), value.to_vec());
-            }
-            LogRecord::Topology { key, value: None } => {
-                meta.remove(key);
-            }
+            LogRecord::Topology { .. } => {}
             record @ (LogRecord::Messages { queue, .. } | LogRecord::Settled { queue, .. }) => shard_of(shards, queue).replay(record),
         }
     }
     Ok(())
-}
-
-/// Shards and topology know the same queues after this; gives those of which only messages were left.
-fn reconcile(topology: &Topology, shards: &mut [Shard]) -> Vec<QueueId> {
-    let mut orphans = Vec::new();
-    for shard in shards.iter_mut() {
-        let gone: Vec<QueueId> = shard.queues().filter(|&queue| topology.queue_by_id(queue).is_none()).collect();
-        for queue in gone {
-            shard.forget_queue(queue);
-            orphans.push(queue);
-        }
-    }
-    for queue in topology.all_queues() {
-        let index = (queue.id.0 % shards.len() as u64) as usize;
-        shards[index].create(QueueSpec { id: queue.id, durable: queue.durable, auto_delete: queue.auto_delete });
-    }
-    for shard in shards {
-        shard.recovered();
-    }
-    orphans
 }

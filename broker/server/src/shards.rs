@@ -181,6 +181,7 @@ impl ShardCell {
             let pressed = running.shard.resident_bytes() > memory_bytes_max as u64;
             let relieved = self.pressed.swap(pressed, Ordering::SeqCst) && !pressed;
             let dirty = running.shard.is_dirty();
+            dispatch.send_pages();
             drop(running);
             if dirty {
                 broker.commits.note_dirty();
@@ -269,6 +270,7 @@ impl Broker {
         let Running { shard, outlets } = &mut *running;
         let outcome = f(shard, &mut dispatch.to(outlets));
         dispatch.flush(shard, outlets);
+        dispatch.send_pages();
         cell.finish(self, running);
         dispatch.after_unlock();
         outcome

@@ -2,7 +2,7 @@
 
 use stoa_amqp::content::ContentHeader;
 use stoa_amqp::basic;
-use stoa_amqp::{Method, ReplyCode, ShortStr};
+use stoa_amqp::{Method, ReplyCode};
 
 use super::error::Exception;
 use super::publish::Message;
@@ -11,6 +11,7 @@ use super::publish::Message;
 #[derive(Debug)]
 pub(crate) struct Incoming {
     envelope: Vec<u8>,
+    exchange_size: usize,
     mandatory: bool,
     header: Option<Vec<u8>>,
     body: Vec<u8>,
@@ -27,7 +28,8 @@ impl Incoming {
             envelope.push(part.as_bytes().len() as u8);
             envelope.extend_from_slice(part.as_bytes());
         }
-        Self { envelope, mandatory: publish.mandatory, header: None, body: Vec::new(), body_size: 0 }
+        let exchange_size = publish.exchange.as_bytes().len();
+        Self { envelope, exchange_size, mandatory: publish.mandatory, header: None, body: Vec::new(), body_size: 0 }
     }
 
     /// Takes the content header. `Err`: the frame is malformed, or it is not a header's turn.
@@ -67,12 +69,11 @@ impl Incoming {
 
     /// The message, once it is complete.
     pub(crate) fn message(&self, channel: u16) -> Message<'_> {
-        let (exchange, rest) = ShortStr::split_from(&self.envelope).unwrap_or_default();
-        let (routing_key, _) = ShortStr::split_from(rest).unwrap_or_default();
+        let (exchange, routing_key) = self.envelope.split_at(1 + self.exchange_size);
         Message {
             channel,
-            exchange: exchange.as_bytes(),
-            routing_key: routing_key.as_bytes(),
+            exchange: &exchange[1..],
+            routing_key: &routing_key[1..],
             envelope: &self.envelope,
             mandatory: self.mandatory,
             header: self.header.as_deref().unwrap_or_default(),

@@ -68,7 +68,7 @@ pub(crate) fn write_start(out: &mut Vec<u8>) {
     let start = connection::Start {
         version_major: 0,
         version_minor: 9,
-        server_properties: properties.as_raw(),
+        server_properties: properties.raw(),
         mechanisms: b"PLAIN AMQPLAIN",
         locales: b"en_US",
     };
@@ -179,7 +179,7 @@ fn plain(response: &[u8]) -> Option<(String, String)> {
 
 /// AMQPLAIN: a field table without its length.
 fn amqplain(response: &[u8]) -> Option<(String, String)> {
-    let table = Table::decode_entries(response).ok()?;
+    let table = Table::decode(response).ok()?;
     let text = |key: &str| match table.get(key)? {
         Value::LongString(bytes) => String::from_utf8(bytes.to_vec()).ok(),
         _ => None,

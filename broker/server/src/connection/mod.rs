@@ -134,6 +134,7 @@ impl Connection {
     /// Gives why it ended.
     async fn serve(&mut self) -> &'static str {
         let outlet = self.outlet.clone();
+        let broker = self.broker.clone();
         let timer = tokio::time::sleep(self.broker.config.limits.handshake);
         tokio::pin!(timer);
         let mut wait = None;
@@ -161,7 +162,7 @@ impl Connection {
                 },
                 () = outlet.wake.notified() => {}
                 ready = outlet.writable(), if blocked => if ready.is_err() { return "the socket failed" },
-                () = progress(&self.broker, wait) => {}
+                () = progress(&broker, wait) => {}
                 () = timer.as_mut() => if !self.tick(timer.as_mut()) { return "silence" },
             }
             self.close_if_asked();

@@ -41,7 +41,7 @@ struct Run {
 pub(crate) struct Route {
     version: u64,
     envelope: Vec<u8>,
-    targets: Vec<RouteTarget>,
+    pub(crate) targets: Vec<RouteTarget>,
     /// The route depends on more than the envelope.
     by_headers: bool,
 }
