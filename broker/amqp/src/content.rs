@@ -75,7 +75,7 @@ macro_rules! properties {
                 };
                 match reader.rest().len() {
                     0 => Ok(properties),
-                    n => Err(malformed("the last", Fault::Trailing(n))),
+                    n => Err(malformed("(end)", Fault::Trailing(n))),
                 }
             }
 
@@ -173,4 +173,159 @@ pub fn delivery_mode_and_priority(properties: &[u8]) -> Result<(Option<u8>, Opti
 /// As [`Properties::decode`].
 pub fn validate(properties: &[u8]) -> Result<(), WireError> {
     Properties::decode(properties).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+    use crate::{ReplyCode, Table};
+    use amq_protocol::frame::parsing::parse_content_header;
+    use amq_protocol::frame::{AMQPContentHeader, AMQPFrame, WriteContext, gen_frame};
+    use proptest::prelude::*;
+
+    fn encoded(properties: &Properties<'_>) -> Vec<u8> {
+        let mut out = Vec::new();
+        properties.encode(&mut out);
+        out
+    }
+
+    fn their_payload(header: AMQPContentHeader) -> Vec<u8> {
+        let frame = AMQPFrame::Header(1, header);
+        let (frame, _) = gen_frame::<Vec<u8>>(&frame)(WriteContext::from(Vec::new()))
+            .expect("frame")
+            .into_inner();
+        frame[7..frame.len() - 1].to_vec()
+    }
+
+    #[test]
+    fn properties_have_their_places() {
+        let headers: Table = [("a", 1)].into_iter().collect();
+        let headers = headers.encoded();
+        let ours = Properties {
+            content_type: Some(ShortStr::literal("ct")),
+            content_encoding: Some(ShortStr::literal("ce")),
+            headers: Some(headers.raw()),
+            delivery_mode: Some(2),
+            priority: Some(9),
+            correlation_id: Some(ShortStr::literal("ci")),
+            reply_to: Some(ShortStr::literal("rt")),
+            expiration: Some(ShortStr::literal("ex")),
+            message_id: Some(ShortStr::literal("mi")),
+            timestamp: Some(1 << 33),
+            kind: Some(ShortStr::literal("ty")),
+            user_id: Some(ShortStr::literal("ui")),
+            app_id: Some(ShortStr::literal("ai")),
+            cluster_id: Some(ShortStr::literal("cl")),
+        };
+        let mut their_headers = amq_protocol::types::FieldTable::default();
+        their_headers.insert("a".into(), amq_protocol::types::AMQPValue::LongInt(1));
+        let theirs = amq_protocol::protocol::BasicProperties::default()
+            .with_content_type("ct".into())
+            .with_content_encoding("ce".into())
+            .with_headers(their_headers)
+            .with_delivery_mode(2)
+            .with_priority(9)
+            .with_correlation_id("ci".into())
+            .with_reply_to("rt".into())
+            .with_expiration("ex".into())
+            .with_message_id("mi".into())
+            .with_timestamp(1 << 33)
+            .with_type("ty".into())
+            .with_user_id("ui".into())
+            .with_app_id("ai".into())
+            .with_cluster_id("cl".into());
+        let payload = their_payload(AMQPContentHeader {
+            class_id: CLASS_BASIC,
+            body_size: 77,
+            properties: theirs,
+        });
+        let header = ContentHeader::decode(&payload).expect("a header");
+        assert_eq!((header.class, header.body_size), (CLASS_BASIC, 77));
+        assert_eq!(Properties::decode(header.properties), Ok(ours));
+        assert_eq!(encoded(&ours), header.properties);
+    }
+
+    #[test]
+    fn what_is_malformed_is_an_error() {
+        use ReplyCode::{FrameError, SyntaxError, UnexpectedFrame};
+        let cases: &[(&[u8], ReplyCode, &str)] = &[
+            (
+                b"\0\x3c\0\0\0\0\0\0\0\0\0",
+                FrameError,
+                "a payload of 11 octets is no content header",
+            ),
+            (
+                b"\0\x3c\0\x01\0\0\0\0\0\0\0\0\0\0",
+                UnexpectedFrame,
+                "content header with a weight of 1, expected 0",
+            ),
+            (
+                b"\0\x3c\0\0\0\0\0\0\0\0\0\0\0",
+                SyntaxError,
+                "content header, property flags: 2 octets were expected, 1 are left",
+            ),
+            (
+                b"\0\x3c\0\0\0\0\0\0\0\0\0\0\0\x01",
+                SyntaxError,
+                "content header with unknown property flags 0x0001",
+            ),
+            (
+                b"\0\x3c\0\0\0\0\0\0\0\0\0\0\x10\0",
+                SyntaxError,
+                "content header, property delivery-mode: 1 octets were expected, 0 are left",
+            ),
+            (
+                b"\0\x3c\0\0\0\0\0\0\0\0\0\0\x20\0\0\0\0\x02\x01a",
+                SyntaxError,
+                "content header, property headers: table: 1 octets were expected, 0 are left",
+            ),
+            (
+                b"\0\x3c\0\0\0\0\0\0\0\0\0\0\0\0\0",
+                SyntaxError,
+                "content header, property (end): 1 octets too many",
+            ),
+        ];
+        for &(payload, code, text) in cases {
+            let error = ContentHeader::decode(payload)
+                .and_then(|header| validate(header.properties))
+                .expect_err("malformed");
+            assert_eq!((error.code(), error.to_string().as_str()), (code, text));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn headers_read_and_write_what_was_laid_out(payload in testing::header(12)) {
+            let header = ContentHeader::decode(&payload).expect("a header");
+            let mut again = Vec::new();
+            header.encode(&mut again);
+            prop_assert_eq!(&again, &payload);
+            let properties = Properties::decode(header.properties).expect("properties");
+            prop_assert_eq!(encoded(&properties), header.properties);
+            prop_assert_eq!(delivery_mode_and_priority(header.properties), Ok((properties.delivery_mode, properties.priority)));
+            if let Ok((rest, theirs)) = parse_content_header(&payload[..]) {
+                prop_assert!(rest.is_empty());
+                prop_assert_eq!(their_payload(theirs), payload);
+            } else {
+                prop_assert!(std::str::from_utf8(&payload).is_err());
+            }
+        }
+
+        #[test]
+        fn any_octets_are_properties_or_an_error(octets in proptest::collection::vec(any::<u8>(), 0..120)) {
+            let whole = Properties::decode(&octets);
+            let two = delivery_mode_and_priority(&octets);
+            if let Ok(properties) = whole {
+                prop_assert_eq!(two, Ok((properties.delivery_mode, properties.priority)));
+            }
+        }
+
+        #[test]
+        fn every_cut_is_an_error(properties in testing::properties()) {
+            for end in 0..properties.len() {
+                prop_assert!(validate(&properties[..end]).is_err());
+            }
+        }
+    }
 }

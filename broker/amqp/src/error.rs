@@ -21,7 +21,7 @@ pub enum Fault {
     #[error("a name that is not UTF-8")]
     NotUtf8,
     /// Octets follow the last field.
-    #[error("{0} octets follow it")]
+    #[error("{0} octets too many")]
     Trailing(usize),
     /// A table that is there as a whole is malformed inside.
     #[error("table: {0}")]

@@ -25,6 +25,15 @@ pub struct Publish<'a> {
     pub body: &'a [u8],
 }
 
+impl<'a> Publish<'a> {
+    /// Property flags and list, as [`crate::content`] takes them.
+    #[inline]
+    #[must_use]
+    pub fn properties(&self) -> &'a [u8] {
+        self.header.get(12..).unwrap_or_default()
+    }
+}
+
 /// The publish at the front of `buf`, and how many octets it takes there, if it lies there whole: a method frame, a header frame, and no or
 /// exactly one body frame, all on one channel other than 0, with their frame ends and sizes right.
 ///
@@ -122,7 +131,6 @@ pub fn write_deliver(
     out.extend_from_slice(consumer_tag);
     out.extend_from_slice(&tag_and_bit(delivery_tag, redelivered));
     out.extend_from_slice(envelope);
-    out.push(frame::END);
     content(out, channel, header, body, frame_max);
 }
 
@@ -145,7 +153,6 @@ pub fn write_get_ok(
     out.extend_from_slice(&tag_and_bit(delivery_tag, redelivered));
     out.extend_from_slice(envelope);
     out.extend_from_slice(&message_count.to_be_bytes());
-    out.push(frame::END);
     content(out, channel, header, body, frame_max);
 }
 
@@ -160,7 +167,6 @@ pub fn write_return(out: &mut Vec<u8>, channel: u16, code: u16, text: &str, enve
     out.push(text.len() as u8);
     out.extend_from_slice(text.as_bytes());
     out.extend_from_slice(envelope);
-    out.push(frame::END);
     content(out, channel, header, body, frame_max);
 }
 
@@ -213,10 +219,12 @@ fn tag_and_bit(tag: u64, bit: bool) -> [u8; 9] {
 
 #[inline]
 fn reserve(out: &mut Vec<u8>, method_size: usize, header: &[u8], body: &[u8], frame_max: u32) {
-    let pieces = if body.is_empty() {
-        0
+    let piece_max = payload_max(frame_max) as usize;
+    // Dividing costs more than all the rest of this.
+    let pieces = if body.len() <= piece_max {
+        1
     } else {
-        1 + body.len() / payload_max(frame_max) as usize
+        body.len().div_ceil(piece_max)
     };
     out.reserve(method_size + header.len() + body.len() + (2 + pieces) * OVERHEAD);
 }
@@ -229,22 +237,201 @@ fn method_head(out: &mut Vec<u8>, channel: u16, size: usize, (class, method): (u
     out.extend_from_slice(&[FrameKind::Method as u8, c0, c1, s0, s1, s2, s3, k0, k1, m0, m1]);
 }
 
+/// The end of a frame and the head of the next one, written at once.
 #[inline]
-fn frame_head(kind: FrameKind, channel: u16, size: usize) -> [u8; 7] {
+fn end_and_head(kind: FrameKind, channel: u16, size: usize) -> [u8; OVERHEAD] {
     let [c0, c1] = channel.to_be_bytes();
     let [s0, s1, s2, s3] = (size as u32).to_be_bytes();
-    [kind as u8, c0, c1, s0, s1, s2, s3]
+    [frame::END, kind as u8, c0, c1, s0, s1, s2, s3]
 }
 
-/// Appends the header frame and the body frames.
+/// Ends the method frame, and appends the header frame and the body frames.
 #[inline]
 fn content(out: &mut Vec<u8>, channel: u16, header: &[u8], body: &[u8], frame_max: u32) {
-    out.extend_from_slice(&frame_head(FrameKind::Header, channel, header.len()));
+    out.extend_from_slice(&end_and_head(FrameKind::Header, channel, header.len()));
     out.extend_from_slice(header);
-    out.push(frame::END);
     for piece in body.chunks(payload_max(frame_max) as usize) {
-        out.extend_from_slice(&frame_head(FrameKind::Body, channel, piece.len()));
+        out.extend_from_slice(&end_and_head(FrameKind::Body, channel, piece.len()));
         out.extend_from_slice(piece);
-        out.push(frame::END);
+    }
+    out.push(frame::END);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::next_frame;
+    use crate::{Method, content, testing};
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    /// All frames of a buffer, payloads of body frames joined.
+    fn frames(mut rest: &[u8], frame_max: u32) -> (Vec<frame::Frame<'_>>, Vec<u8>) {
+        let (mut frames, mut body) = (Vec::new(), Vec::new());
+        while let Some((frame, used)) = next_frame(rest, 0).expect("frames") {
+            assert!(frame_max == 0 || used <= frame_max as usize || frame.kind != FrameKind::Body);
+            match frame.kind {
+                FrameKind::Body => body.extend_from_slice(frame.payload),
+                _ => frames.push(frame),
+            }
+            rest = &rest[used..];
+        }
+        assert!(rest.is_empty());
+        (frames, body)
+    }
+
+    /// What the general way makes of the frames at the front, if they are a whole publish in two or three of them.
+    fn generally(buf: &[u8], frame_max: u32) -> Option<(Publish<'_>, usize)> {
+        let (first, a) = next_frame(buf, frame_max).ok()??;
+        let (second, b) = next_frame(&buf[a..], frame_max).ok()??;
+        if first.kind != FrameKind::Method || second.kind != FrameKind::Header || second.channel != first.channel || first.channel == 0 {
+            return None;
+        }
+        let Ok(Method::BasicPublish(method)) = Method::decode(first.payload) else {
+            return None;
+        };
+        let header = content::ContentHeader::decode(second.payload).ok()?;
+        if header.class != content::CLASS_BASIC {
+            return None;
+        }
+        let (body, c) = if header.body_size == 0 {
+            (&[][..], 0)
+        } else {
+            let (third, c) = next_frame(&buf[a + b..], frame_max).ok()??;
+            let whole = third.kind == FrameKind::Body && third.channel == first.channel && third.payload.len() as u64 == header.body_size;
+            (whole.then_some(third.payload)?, c)
+        };
+        let publish = Publish {
+            channel: first.channel,
+            exchange: method.exchange,
+            routing_key: method.routing_key,
+            envelope: &first.payload[6..first.payload.len() - 1],
+            mandatory: method.mandatory,
+            immediate: method.immediate,
+            header: second.payload,
+            body,
+        };
+        Some((publish, a + b + c))
+    }
+
+    #[test]
+    fn what_is_not_whole_or_not_right_is_left_to_the_general_way() {
+        let method = b"\0\x3c\0\x28\0\0\x02ex\x03key\x01";
+        let header = b"\0\x3c\0\0\0\0\0\0\0\0\0\x04\x10\0\x02";
+        let good = |channel| {
+            [
+                testing::frame(1, channel, method),
+                testing::frame(2, channel, header),
+                testing::frame(3, channel, b"body"),
+            ]
+        };
+        assert!(publish(&good(1).concat(), 4096).is_some());
+        let wrong: [(&str, Vec<u8>); 9] = [
+            ("nothing", Vec::new()),
+            ("channel 0", good(0).concat()),
+            ("header of another channel", [&good(1)[0][..], &good(2)[1], &good(1)[2]].concat()),
+            ("body of another channel", [&good(1)[0][..], &good(1)[1], &good(2)[2]].concat()),
+            (
+                "body in two frames",
+                [
+                    &good(1)[..2].concat()[..],
+                    &testing::frame(3, 1, b"bo"),
+                    &testing::frame(3, 1, b"dy"),
+                ]
+                .concat(),
+            ),
+            (
+                "body too long",
+                [&good(1)[..2].concat()[..], &testing::frame(3, 1, b"bodyx")].concat(),
+            ),
+            (
+                "heartbeat between",
+                [&good(1)[0][..], &testing::frame(8, 0, b""), &good(1)[1], &good(1)[2]].concat(),
+            ),
+            (
+                "another method",
+                [
+                    &testing::frame(1, 1, b"\0\x3c\0\x50\0\0\0\0\0\0\0\x01\0")[..],
+                    &good(1)[1],
+                    &good(1)[2],
+                ]
+                .concat(),
+            ),
+            (
+                "octets after the bits",
+                [&testing::frame(1, 1, &[&method[..], b"\0"].concat())[..], &good(1)[1], &good(1)[2]].concat(),
+            ),
+        ];
+        for (what, octets) in wrong {
+            assert_eq!(publish(&octets, 4096), None, "{what}");
+        }
+        let large = [
+            good(1)[0].clone(),
+            testing::frame(2, 1, b"\0\x3c\0\0\0\0\0\0\0\0\x10\x01\0\0"),
+            testing::frame(3, 1, &[0; 4097]),
+        ]
+        .concat();
+        assert_eq!(publish(&large, 4096), None, "a frame beyond the limit");
+        assert!(publish(&large, 4097).is_some() && publish(&large, 0).is_some());
+    }
+
+    proptest! {
+        #[test]
+        fn a_publish_is_read_as_the_general_way_reads_it(
+            (octets, [_, header, body]) in testing::publish(7),
+            more in vec(any::<u8>(), 0..12),
+            mutations in vec((any::<proptest::sample::Index>(), any::<u8>()), 0..3),
+        ) {
+            let whole = octets.len();
+            for end in 0..whole {
+                prop_assert_eq!(publish(&octets[..end], 0), None);
+            }
+            let mut octets = [octets, more].concat();
+            let (read, used) = publish(&octets, 4096).expect("a publish");
+            prop_assert_eq!((read.header, read.body, used), (&header[..], &body[..], whole));
+            prop_assert_eq!(read.properties(), &header[12..]);
+            prop_assert_eq!(publish(&octets, 4096), generally(&octets, 4096));
+            for (at, octet) in mutations {
+                let at = at.index(whole);
+                octets[at] = octet;
+                prop_assert_eq!(publish(&octets, 4096), generally(&octets, 4096));
+            }
+        }
+
+        #[test]
+        fn contents_are_written_as_the_general_way_reads_them(
+            channel: u16, tag in testing::octets(), delivery_tag: u64, bit: bool, exchange in testing::octets(), key in testing::octets(),
+            text in ".{0,300}", number: u32, header in vec(any::<u8>(), 0..40), body in vec(any::<u8>(), 0..300), frame_max in prop_oneof![Just(0u32), 9..400u32],
+        ) {
+            let envelope = [&[exchange.len() as u8][..], &exchange, &[key.len() as u8], &key].concat();
+            let [tag, exchange, routing_key] = [&tag, &exchange, &key].map(|octets| ShortStr::new(octets).expect("short"));
+            let expected = [
+                Method::from(basic::Deliver { consumer_tag: tag, delivery_tag, redelivered: bit, exchange, routing_key }),
+                basic::GetOk { delivery_tag, redelivered: bit, exchange, routing_key, message_count: number }.into(),
+                basic::Return { reply_code: number as u16, reply_text: ShortStr::truncated(&text), exchange, routing_key }.into(),
+            ];
+            let mut written = [Vec::new(), Vec::new(), Vec::new()];
+            write_deliver(&mut written[0], channel, tag.as_bytes(), delivery_tag, bit, &envelope, &header, &body, frame_max);
+            write_get_ok(&mut written[1], channel, delivery_tag, bit, &envelope, number, &header, &body, frame_max);
+            write_return(&mut written[2], channel, number as u16, &text, &envelope, &header, &body, frame_max);
+            for (method, octets) in expected.into_iter().zip(&written) {
+                let (frames, joined) = frames(octets, frame_max);
+                prop_assert_eq!(frames.len(), 2);
+                prop_assert_eq!(Method::decode(frames[0].payload), Ok(method));
+                prop_assert_eq!((frames[1].kind, frames[1].payload), (FrameKind::Header, &header[..]));
+                prop_assert!(frames.iter().all(|frame| frame.channel == channel));
+                prop_assert_eq!(&joined, &body);
+            }
+        }
+
+        #[test]
+        fn settlements_are_written_as_the_general_way_writes_them(channel: u16, delivery_tag: u64, multiple: bool) {
+            let (mut fast, mut general) = (Vec::new(), Vec::new());
+            write_ack(&mut fast, channel, delivery_tag, multiple);
+            write_nack(&mut fast, channel, delivery_tag, multiple);
+            Method::from(basic::Ack { delivery_tag, multiple }).write_frame(channel, &mut general);
+            Method::from(basic::Nack { delivery_tag, multiple, requeue: false }).write_frame(channel, &mut general);
+            prop_assert_eq!(fast, general);
+        }
     }
 }

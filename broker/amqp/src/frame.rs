@@ -134,3 +134,135 @@ pub(crate) fn framed(kind: FrameKind, channel: u16, out: &mut Vec<u8>, write: im
     crate::wire::with_length(out, write);
     out.push(END);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+    use crate::{Method, ReplyCode};
+    use proptest::prelude::*;
+
+    #[test]
+    fn what_is_no_frame_is_a_frame_error() {
+        let cases: &[(&[u8], u32, WireError)] = &[
+            (b"A", 0, WireError::FrameType(b'A')),
+            (b"\x00\0\0\0\0\0\0\xce", 0, WireError::FrameType(0)),
+            (b"\x04\0\0\0\0\0\0\xce", 0, WireError::FrameType(4)),
+            (b"\x01\0\0\0\0\0\x01x\xcd", 0, WireError::FrameEnd(0xcd)),
+            (
+                b"\x01\0\0\0\0\x10\x01",
+                4096,
+                WireError::FrameTooLarge {
+                    size: 4105,
+                    frame_max: 4096,
+                },
+            ),
+            (
+                b"\x01\0\0\xff\xff\xff\xff",
+                4096,
+                WireError::FrameTooLarge {
+                    size: (1 << 32) + 7,
+                    frame_max: 4096,
+                },
+            ),
+            (b"\x08\0\0\0\0\0\x01", 0, WireError::HeartbeatPayload(1)),
+        ];
+        for &(octets, frame_max, error) in cases {
+            assert_eq!(next_frame(octets, frame_max), Err(error));
+            assert_eq!((error.code(), error.class_method()), (ReplyCode::FrameError, (0, 0)));
+        }
+    }
+
+    #[test]
+    fn the_limit_counts_the_overhead_and_tolerates_clients_that_do_not() {
+        let frame = |size: usize| testing::frame(3, 1, &vec![0; size]);
+        for (size, frame_max, taken) in [(4088, 4096, true), (4096, 4096, true), (4097, 4096, false), (70_000, 0, true)] {
+            assert_eq!(
+                next_frame(&frame(size), frame_max).is_ok(),
+                taken,
+                "{size} octets, limit {frame_max}"
+            );
+        }
+        assert_eq!(
+            [payload_max(4096), payload_max(0), payload_max(8), payload_max(1)],
+            [4088, u32::MAX, 1, 1]
+        );
+    }
+
+    #[test]
+    fn a_heartbeat_is_eight_octets() {
+        let mut out = Vec::new();
+        write_heartbeat(&mut out);
+        let heartbeat = Frame {
+            kind: FrameKind::Heartbeat,
+            channel: 0,
+            payload: &[],
+        };
+        assert_eq!(next_frame(&out, 4096), Ok(Some((heartbeat, 8))));
+    }
+
+    /// Cuts a buffer into frames and decodes all that is in them; returns how many octets were good.
+    fn walk(octets: &[u8], frame_max: u32) -> usize {
+        let mut rest = octets;
+        while let Ok(Some((frame, used))) = next_frame(rest, frame_max) {
+            let outcome = match frame.kind {
+                FrameKind::Method => Method::decode(frame.payload).map(drop),
+                FrameKind::Header => {
+                    crate::content::ContentHeader::decode(frame.payload).and_then(|h| crate::content::validate(h.properties))
+                }
+                FrameKind::Body | FrameKind::Heartbeat => Ok(()),
+            };
+            if let Err(error) = outcome {
+                assert!(error.code().is_hard() && !error.to_string().is_empty());
+                break;
+            }
+            if let Some((_, whole)) = crate::fast::publish(rest, frame_max) {
+                assert!(whole <= rest.len());
+            }
+            rest = &rest[used..];
+        }
+        octets.len() - rest.len()
+    }
+
+    proptest! {
+        #[test]
+        fn a_frame_reads_back_and_a_part_of_it_wants_more(channel: u16, payload in proptest::collection::vec(any::<u8>(), 0..300), more in proptest::collection::vec(any::<u8>(), 0..9)) {
+            let mut out = Vec::new();
+            write_frame(FrameKind::Body, channel, &payload, &mut out);
+            prop_assert_eq!(&out, &testing::frame(3, channel, &payload));
+            for end in 0..out.len() {
+                prop_assert_eq!(next_frame(&out[..end], 0), Ok(None));
+            }
+            let whole = out.len();
+            out.extend(more);
+            let frame = Frame { kind: FrameKind::Body, channel, payload: &payload };
+            prop_assert_eq!(next_frame(&out, 0), Ok(Some((frame, whole))));
+        }
+
+        #[test]
+        fn good_streams_are_read_to_their_end(stream in testing::stream()) {
+            prop_assert_eq!(walk(&stream, 0), stream.len());
+        }
+
+        #[test]
+        fn mutated_streams_never_panic(
+            stream in testing::stream(),
+            mutations in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>()), 1..6),
+            cut in any::<proptest::sample::Index>(),
+        ) {
+            let mut stream = stream;
+            for (at, octet) in mutations {
+                let at = at.index(stream.len());
+                stream[at] = octet;
+            }
+            walk(&stream, 4096);
+            walk(&stream[..cut.index(stream.len())], 0);
+        }
+
+        #[test]
+        fn any_octets_never_panic(octets in proptest::collection::vec(any::<u8>(), 0..300), head in proptest::sample::select(&[1u8, 2, 3, 8][..])) {
+            walk(&octets, 4096);
+            walk(&testing::frame(head, 1, &octets), 0);
+        }
+    }
+}

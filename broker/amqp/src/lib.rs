@@ -22,6 +22,8 @@ pub mod method;
 mod reply;
 mod short;
 mod table;
+#[cfg(test)]
+mod testing;
 mod value;
 mod wire;
 

@@ -124,7 +124,7 @@ impl fmt::Debug for ShortStr<'_> {
 }
 
 /// A short string, owned. Cheap to clone, compared and hashed by its octets.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ShortString(Arc<[u8]>);
 
 impl ShortString {
@@ -181,12 +181,6 @@ impl ShortString {
     }
 }
 
-impl Default for ShortString {
-    fn default() -> Self {
-        Self(Arc::default())
-    }
-}
-
 impl From<ShortStr<'_>> for ShortString {
     fn from(short: ShortStr<'_>) -> Self {
         Self(if short.is_empty() { Arc::default() } else { Arc::from(short.0) })
@@ -214,13 +208,7 @@ impl From<&str> for ShortString {
     }
 }
 
-/// Hashed as the slice of its octets, as [`Borrow`] demands.
-impl std::hash::Hash for ShortString {
-    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        self.0.hash(state);
-    }
-}
-
+/// Equality, order and hash are those of the slice, as [`Borrow`] demands.
 impl Borrow<[u8]> for ShortString {
     fn borrow(&self) -> &[u8] {
         &self.0
@@ -254,5 +242,46 @@ impl fmt::Display for ShortString {
 impl fmt::Debug for ShortString {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.as_short().fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashMap;
+
+    #[test]
+    fn only_255_octets_fit() {
+        let long = "x".repeat(256);
+        assert_eq!(ShortString::new(&long), Err(TooLong { size: 256 }));
+        assert_eq!(ShortStr::new(&long.as_bytes()[1..]).map(ShortStr::len), Ok(255));
+        assert_eq!(ShortStr::truncated(&long).len(), 255);
+        // Not within a character.
+        let accented = "é".repeat(128);
+        assert_eq!(ShortStr::truncated(&accented).len(), 254);
+    }
+
+    #[test]
+    fn a_map_by_short_string_is_asked_with_octets() {
+        let map: HashMap<ShortString, u8> = [(ShortString::from("a"), 1), (ShortString::default(), 2)].into();
+        assert_eq!(
+            (map.get(&b"a"[..]), map.get(&b""[..]), map.get(&b"b"[..])),
+            (Some(&1), Some(&2), None)
+        );
+    }
+
+    #[test]
+    fn any_octets_can_be_shown() {
+        let octets = ShortStr::literal("plain");
+        assert_eq!(
+            (octets.to_string().as_str(), format!("{octets:?}").as_str()),
+            ("plain", "\"plain\"")
+        );
+        let octets = ShortString::new(b"\xffx").expect("short");
+        assert_eq!(
+            (octets.to_string().as_str(), format!("{octets:?}").as_str()),
+            ("\u{fffd}x", "\"\\xffx\"")
+        );
+        assert!(octets.as_str().is_err());
     }
 }

@@ -227,3 +227,155 @@ impl From<ShortStr<'_>> for Value {
         Self::LongString(bytes::Bytes::copy_from_slice(short.as_bytes()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+    use bytes::Bytes;
+    use proptest::prelude::*;
+    use std::hash::{BuildHasher, RandomState};
+
+    #[test]
+    fn every_type_has_the_octets_of_rabbitmqs_errata() {
+        let cases: [(Value, &[u8]); 17] = [
+            (Value::Bool(true), b"t\x01"),
+            (Value::I8(-2), b"b\xfe"),
+            (Value::U8(254), b"B\xfe"),
+            (Value::I16(-2), b"s\xff\xfe"),
+            (Value::U16(65_534), b"u\xff\xfe"),
+            (Value::I32(-2), b"I\xff\xff\xff\xfe"),
+            (Value::U32(7), b"i\0\0\0\x07"),
+            (Value::I64(-2), b"l\xff\xff\xff\xff\xff\xff\xff\xfe"),
+            (Value::F32(1.5), b"f\x3f\xc0\0\0"),
+            (Value::F64(1.5), b"d\x3f\xf8\0\0\0\0\0\0"),
+            (Value::Decimal { scale: 2, value: 1234 }, b"D\x02\0\0\x04\xd2"),
+            (Value::from("text"), b"S\0\0\0\x04text"),
+            (Value::Array(vec![Value::Void, Value::U8(1)]), b"A\0\0\0\x03VB\x01"),
+            (Value::Timestamp(258), b"T\0\0\0\0\0\0\x01\x02"),
+            (
+                Value::Table([("k", Value::Bool(false))].into_iter().collect()),
+                b"F\0\0\0\x04\x01kt\0",
+            ),
+            (Value::Void, b"V"),
+            (Value::ByteArray(Bytes::from_static(b"\0\xff")), b"x\0\0\0\x02\0\xff"),
+        ];
+        for (value, octets) in cases {
+            let fields = [b"\x01n", octets].concat();
+            let table: Table = [("n", value)].into_iter().collect();
+            assert_eq!(table.to_bytes(), fields);
+            assert_eq!(Table::decode(&fields), Ok(table));
+        }
+    }
+
+    #[test]
+    fn what_others_write_is_understood() {
+        let table = Table::decode(b"\x01aL\xff\xff\xff\xff\xff\xff\xff\xff\x01bt\x07").expect("a table");
+        assert_eq!((table.get("a"), table.get("b")), (Some(&Value::I64(-1)), Some(&Value::Bool(true))));
+    }
+
+    #[test]
+    fn what_is_malformed_is_an_error() {
+        let cases: &[(&[u8], TableFault)] = &[
+            (b"\x01", TableFault::CutShort { wanted: 1, left: 0 }),
+            (b"\x01a", TableFault::CutShort { wanted: 1, left: 0 }),
+            (b"\x01aU\0\0", TableFault::FieldType(b'U')),
+            (
+                b"\x01aS\xff\xff\xff\xff",
+                TableFault::CutShort {
+                    wanted: u32::MAX as usize,
+                    left: 0,
+                },
+            ),
+            (b"\x01aA\0\0\0\x02I\0\0\0\0", TableFault::CutShort { wanted: 4, left: 1 }),
+            (b"\x01aF\0\0\0\x01\x05V", TableFault::CutShort { wanted: 5, left: 0 }),
+        ];
+        for &(octets, fault) in cases {
+            assert_eq!(Table::decode(octets), Err(WireError::Table(fault)));
+            assert_eq!(RawTable::new(octets), Err(WireError::Table(fault)));
+        }
+    }
+
+    #[test]
+    fn nesting_has_a_limit() {
+        let nested = |levels: usize| {
+            (1..levels).fold(Table::new(), |inner, n| {
+                let value = if n % 2 == 0 {
+                    Value::Array(vec![Value::Table(inner)])
+                } else {
+                    Value::Table(inner)
+                };
+                [("n", value)].into_iter().collect()
+            })
+        };
+        let mut deepest_taken = 0;
+        for levels in 1..60 {
+            let table = nested(levels);
+            let octets = table.to_bytes();
+            if table.depth() <= Table::DEPTH_MAX {
+                assert_eq!(Table::decode(&octets), Ok(table));
+                assert!(RawTable::new(&octets).is_ok());
+                deepest_taken = levels;
+            } else {
+                assert_eq!(Table::decode(&octets), Err(WireError::Table(TableFault::TooDeep)));
+                assert_eq!(RawTable::new(&octets), Err(WireError::Table(TableFault::TooDeep)));
+            }
+        }
+        assert_eq!(nested(deepest_taken).depth(), Table::DEPTH_MAX);
+        // A peer cannot use the stack up.
+        let octets = (0..2000).fold(Vec::new(), |inner: Vec<u8>, _| {
+            [b"\x01aF", &(inner.len() as u32).to_be_bytes()[..], &inner].concat()
+        });
+        assert_eq!(Table::decode(&octets), Err(WireError::Table(TableFault::TooDeep)));
+    }
+
+    #[test]
+    fn fields_are_set_found_and_taken() {
+        let mut table = Table::new();
+        table.insert("a", 1);
+        table.insert("b", "text");
+        table.insert("a", 2u8);
+        assert_eq!((table.len(), table.get("a")), (2, Some(&Value::U8(2))));
+        assert_eq!((table.remove("a"), table.remove("a")), (Some(Value::U8(2)), None));
+        assert_eq!(table.iter().map(|(name, _)| name.to_string()).collect::<Vec<_>>(), ["b"]);
+        assert_eq!(table.get("b").and_then(Value::as_str), Some("text"));
+    }
+
+    proptest! {
+        #[test]
+        fn a_table_reads_back(table in testing::table()) {
+            let octets = table.to_bytes();
+            prop_assert_eq!(Table::decode(&octets), Ok(table.clone()));
+            let raw = RawTable::new(&octets).expect("well-formed");
+            prop_assert_eq!(raw.to_table().to_bytes(), &octets[..]);
+            for (name, _) in &table {
+                let found = raw.get(name);
+                prop_assert_eq!(found.as_ref(), table.get(name));
+            }
+            let mut with_length = Vec::new();
+            table.encode(&mut with_length);
+            prop_assert_eq!(with_length, [&(octets.len() as u32).to_be_bytes()[..], &octets].concat());
+        }
+
+        #[test]
+        fn equality_does_not_look_at_the_order_and_hashes_agree(table in testing::table()) {
+            let hasher = RandomState::new();
+            let table = testing::ascending(&table);
+            let reversed: Table = table.iter().rev().cloned().collect();
+            prop_assert_eq!(&reversed, &table);
+            prop_assert_eq!(hasher.hash_one(&reversed), hasher.hash_one(&table));
+            let mut other = table.clone();
+            other.insert("another", 1);
+            prop_assert_ne!(other, table);
+        }
+
+        #[test]
+        fn any_octets_are_a_table_or_an_error(octets in proptest::collection::vec(any::<u8>(), 0..100)) {
+            match (Table::decode(&octets), RawTable::new(&octets)) {
+                (Ok(table), Ok(raw)) => prop_assert_eq!(raw.to_table(), table),
+                (Err(a), Err(b)) => prop_assert_eq!(a, b),
+                (a, b) => prop_assert!(false, "{:?} and {:?}", a, b),
+            }
+        }
+    }
+}

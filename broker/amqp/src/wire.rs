@@ -166,6 +166,10 @@ pub(crate) trait Domain<'buf>: Sized {
     fn write(&self, writer: &mut Writer<'_>);
 }
 
+/// The fields of a method by name, in their order; reserved ones are called so.
+#[cfg(test)]
+pub(crate) type Layout = &'static [(&'static str, Kind)];
+
 /// The domains by name.
 #[cfg(test)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

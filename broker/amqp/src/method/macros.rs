@@ -44,9 +44,9 @@ macro_rules! methods {
                         pub const NAME: &'static str = $wire_name;
 
                         #[cfg(test)]
-                        pub(super) const LAYOUT: &'static [crate::wire::Kind] = &[
-                            $( $( <$reserved as Domain>::KIND, )* kind_of!($ty $(, $domain)?), )*
-                            $( $( <$last_reserved as Domain>::KIND, )+ )?
+                        pub(super) const LAYOUT: crate::wire::Layout = &[
+                            $( $( ("reserved", <$reserved as Domain>::KIND), )* (stringify!($field), kind_of!($ty $(, $domain)?)), )*
+                            $( $( ("reserved", <$last_reserved as Domain>::KIND), )+ )?
                         ];
 
                         #[inline]
@@ -60,7 +60,7 @@ macro_rules! methods {
                             $( $( <$last_reserved as Domain>::read(reader).map_err(|f| fault("reserved", f))?; )+ )?
                             match reader.rest().len() {
                                 0 => Ok(Self { $($field,)* }),
-                                n => Err(fault("the last", Fault::Trailing(n))),
+                                n => Err(fault("(end)", Fault::Trailing(n))),
                             }
                         }
 
@@ -127,7 +127,7 @@ macro_rules! methods {
 
         /// The domains of a method's fields in their order, reserved ones included.
         #[cfg(test)]
-        pub(crate) fn layout_of(class: u16, method: u16) -> &'static [crate::wire::Kind] {
+        pub(crate) fn layout_of(class: u16, method: u16) -> crate::wire::Layout {
             match (class, method) {
                 $($( ($class_id, $id) => $class::$name::LAYOUT, )*)*
                 _ => &[],

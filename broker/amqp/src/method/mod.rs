@@ -14,8 +14,13 @@
 
 mod macros;
 mod table;
+#[cfg(test)]
+mod tests;
 
 pub use table::{Method, access, basic, channel, confirm, connection, exchange, name_of, queue, tx};
+
+#[cfg(test)]
+pub(crate) use table::layout_of;
 
 use crate::WireError;
 use crate::frame::{FrameKind, framed};
