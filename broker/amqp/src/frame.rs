@@ -244,6 +244,7 @@ mod tests {
             prop_assert_eq!(walk(&stream, 0), stream.len());
         }
 
+        /// Invariant 10.
         #[test]
         fn mutated_streams_never_panic(
             stream in testing::stream(),
@@ -259,6 +260,7 @@ mod tests {
             walk(&stream[..cut.index(stream.len())], 0);
         }
 
+        /// Invariant 10.
         #[test]
         fn any_octets_never_panic(octets in proptest::collection::vec(any::<u8>(), 0..300), head in proptest::sample::select(&[1u8, 2, 3, 8][..])) {
             walk(&octets, 4096);

@@ -279,6 +279,7 @@ mod tests {
         let cases: &[(&[u8], TableFault)] = &[
             (b"\x01", TableFault::CutShort { wanted: 1, left: 0 }),
             (b"\x01a", TableFault::CutShort { wanted: 1, left: 0 }),
+            (b"\x01aD\x02\0", TableFault::CutShort { wanted: 5, left: 2 }),
             (b"\x01aU\0\0", TableFault::FieldType(b'U')),
             (
                 b"\x01aS\xff\xff\xff\xff",

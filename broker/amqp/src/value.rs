@@ -217,10 +217,11 @@ impl Value {
             tag::I64 | tag::I64_TOO => Self::I64(i64::from_be_bytes(reader.array()?)),
             tag::F32 => Self::F32(f32::from_be_bytes(reader.array()?)),
             tag::F64 => Self::F64(f64::from_be_bytes(reader.array()?)),
-            tag::DECIMAL => Self::Decimal {
-                scale: reader.u8()?,
-                value: reader.u32()?,
-            },
+            tag::DECIMAL => {
+                let [scale, value @ ..] = reader.array::<5>()?;
+                let value = u32::from_be_bytes(value);
+                Self::Decimal { scale, value }
+            }
             tag::LONG_STRING => Self::LongString(Bytes::copy_from_slice(reader.long()?)),
             tag::BYTE_ARRAY => Self::ByteArray(Bytes::copy_from_slice(reader.long()?)),
             tag::TIMESTAMP => Self::Timestamp(reader.u64()?),
