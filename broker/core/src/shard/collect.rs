@@ -61,8 +61,8 @@ impl Queue {
         self.settled.sort_unstable();
         let mut settled = self.settled.drain(..).peekable();
         while let Some((first, mut end)) = settled.next() {
-            while let Some((_, next_end)) = settled.next_if(|next| next.0 == end) {
-                end = next_end;
+            while let Some((_, next_end)) = settled.next_if(|next| next.0 <= end) {
+                end = end.max(next_end);
             }
             log.push(LogRecord::Settled {
                 queue,
@@ -88,7 +88,7 @@ impl Queue {
         }
         let head = HeadEntry {
             next: self.next,
-            taken: self.cursor,
+            taken: self.cursor.max(self.redelivered_below),
         };
         if head != self.head {
             self.head = head;

@@ -77,6 +77,9 @@ impl Shard {
         for queue in self.queues.values_mut() {
             queue.recover(&mut self.common);
             queue.redelivered_below = delivered_below(queue);
+            if queue.redelivered_below > queue.head.taken {
+                queue.mark_unstored(&mut self.common);
+            }
         }
     }
 

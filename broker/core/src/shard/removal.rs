@@ -57,10 +57,7 @@ impl Queue {
             let end = chunk.end();
             self.settle_ready(self.cursor, end, common, effects);
         }
-        let at = self.find(
-            self.next
-                .min(self.chunks.get(self.find(self.cursor)).map_or(self.next, |chunk| chunk.first)),
-        );
+        let at = self.chunks.partition_point(|chunk| chunk.first < self.cursor);
         for chunk in self.chunks.range(at..) {
             let known = chunk.collected.max(chunk.submitted);
             if self.durable && chunk.is(state::PERSISTENT) && known > 0 {

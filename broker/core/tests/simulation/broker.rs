@@ -1,0 +1,248 @@
+//! The broker around the shards, as far as they need one: effects are kept and carried out later, in any order that the contract allows.
+
+use std::collections::VecDeque;
+
+use stoa_core::ids::{ConsumerId, OutletId, QueueId, Sequence};
+use stoa_core::log::{self, LogRecord, LogWriter};
+use stoa_core::record::Records;
+use stoa_core::shard::{Command, Consumer, Delivery, Effects, QueueSpec, Restored, Shard, ShardLimits, StoredChunk, StoredError};
+
+use crate::disk::{Disk, Write};
+use crate::rng::Rng;
+
+/// A delivery, copied out.
+pub struct Delivered {
+    pub outlet: OutletId,
+    pub channel: u16,
+    pub consumer: ConsumerId,
+    pub no_ack: bool,
+    pub queue: QueueId,
+    pub first: Sequence,
+    pub redelivered: bool,
+    /// The numbers in the bodies.
+    pub ids: Vec<usize>,
+}
+
+/// What a record's body says.
+pub fn ids(records: Records<'_>) -> Vec<usize> {
+    let ids: Vec<_> = records
+        .iter()
+        .map(|record| {
+            let (id, rest) = record.body().split_first_chunk::<8>().expect("bodies begin with a number");
+            assert!(rest.iter().all(|&octet| octet == id[0]), "the body is what was published");
+            u64::from_le_bytes(*id) as usize
+        })
+        .collect();
+    assert_eq!(ids.len(), records.count as usize, "a run has as many records as it says");
+    ids
+}
+
+/// The effects of one shard that were not carried out yet.
+#[derive(Default)]
+pub struct Sink {
+    pub delivered: Vec<Delivered>,
+    pub stalled: Vec<OutletId>,
+    pub unused: Vec<QueueId>,
+    pub cancelled: Vec<(OutletId, ConsumerId)>,
+    loads: Vec<(QueueId, Sequence)>,
+    writes: VecDeque<Write>,
+    /// Written, and not reported.
+    stored: VecDeque<(QueueId, Sequence, u16)>,
+}
+
+impl Effects for Sink {
+    fn deliver(&mut self, delivery: Delivery<'_>) {
+        let Consumer { id, outlet, channel, no_ack, .. } = *delivery.consumer;
+        let Delivery { queue, first, redelivered, records, .. } = delivery;
+        self.delivered.push(Delivered { outlet, channel, consumer: id, no_ack, queue, first, redelivered, ids: ids(records) });
+    }
+    fn load(&mut self, queue: QueueId, chunk: Sequence) {
+        self.loads.push((queue, chunk));
+    }
+    fn store(&mut self, chunk: StoredChunk) {
+        self.writes.push_back(Write::Put(chunk));
+    }
+    fn forget(&mut self, queue: QueueId, chunk: Sequence) {
+        self.writes.push_back(Write::delete(queue, chunk, chunk));
+    }
+    fn forget_range(&mut self, queue: QueueId, first: Sequence, last: Sequence) {
+        self.writes.push_back(Write::delete(queue, first, last));
+    }
+    fn stalled(&mut self, outlet: OutletId) {
+        self.stalled.push(outlet);
+    }
+    fn unused(&mut self, queue: QueueId) {
+        self.unused.push(queue);
+    }
+    fn cancelled(&mut self, consumer: &Consumer, _queue: QueueId) {
+        self.cancelled.push((consumer.outlet, consumer.id));
+    }
+    fn damaged(&mut self, queue: QueueId, chunk: Sequence, error: StoredError) {
+        panic!("chunk {chunk} of queue {queue}: {error}");
+    }
+}
+
+/// Where a checkpoint stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Checkpoint {
+    None,
+    /// Its writes are being written; behind them comes this position.
+    Writing(u64),
+    /// Written, not flushed.
+    Written,
+}
+
+pub struct Broker {
+    pub shards: Vec<(Shard, Sink)>,
+    pub disk: Disk,
+    /// The commit that collects what happens now.
+    pub epoch: u64,
+    in_flight: Option<(u64, Vec<u8>)>,
+    checkpoint: Checkpoint,
+    limits: ShardLimits,
+}
+
+impl Broker {
+    pub fn new(shards: usize, limits: ShardLimits) -> Self {
+        let shards = (0..shards).map(|_| (Shard::new(limits), Sink::default())).collect();
+        Self { shards, disk: Disk::default(), epoch: 1, in_flight: None, checkpoint: Checkpoint::None, limits }
+    }
+
+    pub fn shard(&mut self, queue: QueueId) -> &mut (Shard, Sink) {
+        let shards = self.shards.len() as u64;
+        &mut self.shards[(queue.0 % shards) as usize]
+    }
+
+    pub fn apply(&mut self, queue: QueueId, command: Command<'_>) {
+        let (shard, sink) = self.shard(queue);
+        shard.apply(command, sink);
+    }
+
+    pub fn begin_commit(&mut self) {
+        if self.in_flight.is_some() {
+            return;
+        }
+        let mut bytes = Vec::new();
+        for (shard, _) in &mut self.shards {
+            shard.collect(&mut LogWriter::new(&mut bytes));
+            assert!(!shard.is_dirty());
+        }
+        self.in_flight = Some((self.epoch, bytes));
+        self.epoch += 1;
+    }
+
+    /// Returns the commit that is durable now.
+    pub fn end_commit(&mut self) -> Option<u64> {
+        let (number, bytes) = self.in_flight.take()?;
+        self.disk.journal.insert(number, bytes);
+        Some(number)
+    }
+
+    pub fn begin_checkpoint(&mut self, durable: u64) {
+        if self.checkpoint != Checkpoint::None {
+            return;
+        }
+        self.shards.iter_mut().for_each(|(shard, sink)| shard.checkpoint(sink));
+        self.checkpoint = Checkpoint::Writing(durable + 1);
+    }
+
+    /// Writes some of what is to be written.
+    pub fn write(&mut self, rng: &mut Rng) {
+        let at = rng.below(self.shards.len());
+        let (_, sink) = &mut self.shards[at];
+        let count = rng.range(1, 10).min(sink.writes.len());
+        for write in sink.writes.drain(..count) {
+            if let Write::Put(StoredChunk { queue, first, upto, data: Some(_), .. }) = write {
+                sink.stored.push_back((queue, first, upto));
+            }
+            self.disk.write(write);
+        }
+        if let Checkpoint::Writing(position) = self.checkpoint
+            && self.shards.iter().all(|(_, sink)| sink.writes.is_empty())
+        {
+            self.disk.write(Write::Position(position));
+            self.checkpoint = Checkpoint::Written;
+        }
+    }
+
+    pub fn flush(&mut self, rng: &mut Rng) {
+        if self.checkpoint == Checkpoint::Written {
+            self.disk.flush();
+            self.checkpoint = Checkpoint::None;
+            if rng.percent(70) {
+                self.disk.recycle();
+            }
+        }
+    }
+
+    /// Reports a chunk that was written, and brings one that was asked for.
+    pub fn answer(&mut self, rng: &mut Rng) {
+        let at = rng.below(self.shards.len());
+        let (shard, sink) = &mut self.shards[at];
+        if let Some((queue, chunk, upto)) = sink.stored.pop_front() {
+            shard.apply(Command::Stored { queue, chunk, upto }, sink);
+        }
+        if !sink.loads.is_empty() {
+            let (queue, chunk) = sink.loads.swap_remove(rng.below(sink.loads.len()));
+            let data = self.disk.tables.chunk(queue, chunk);
+            shard.apply(Command::Loaded { queue, chunk, data }, sink);
+        }
+    }
+
+    /// Whether any shard waits for the store.
+    pub fn is_waiting(&self) -> bool {
+        self.shards.iter().any(|(_, sink)| !sink.loads.is_empty() || !sink.writes.is_empty() || !sink.stored.is_empty())
+    }
+
+    /// Everything that can be made durable is.
+    pub fn stop(&mut self, rng: &mut Rng, durable: u64) {
+        while self.is_waiting() || self.checkpoint != Checkpoint::None {
+            self.write(rng);
+            self.flush(rng);
+            self.answer(rng);
+        }
+        self.begin_checkpoint(durable);
+        while self.checkpoint != Checkpoint::None {
+            self.write(rng);
+            self.flush(rng);
+        }
+    }
+
+    /// The process dies, and another one finds what was durable.
+    pub fn restart(&mut self, rng: &mut Rng, queues: &[QueueSpec], clean: bool) {
+        let in_flight = self.in_flight.take();
+        self.disk.crash(rng, in_flight);
+        self.disk.tables.invariants();
+        self.checkpoint = Checkpoint::None;
+        let count = self.shards.len();
+        self.shards = (0..count).map(|_| (Shard::new(self.limits), Sink::default())).collect();
+        for &queue in queues {
+            self.shard(queue.id).0.create(queue);
+        }
+        let mut obsolete = Vec::new();
+        for (key, value) in self.disk.tables.index.clone() {
+            let queue = QueueId(u64::from_be_bytes(key[..8].try_into().expect("8 octets")));
+            if self.shard(queue).0.restore_entry(&key, &value).expect("a sound index") == Restored::Obsolete {
+                obsolete.push(Write::Delete(key..=key));
+            }
+        }
+        obsolete.into_iter().for_each(|write| self.disk.write(write));
+        let oldest = self.disk.journal.keys().next().copied().unwrap_or(0).min(self.disk.tables.position);
+        let from = if rng.percent(30) { oldest } else { self.disk.tables.position };
+        for (_, bytes) in self.disk.journal.clone().range(from..) {
+            for record in log::read(bytes) {
+                let record = record.expect("a sound journal");
+                let (LogRecord::Messages { queue, .. } | LogRecord::Settled { queue, .. }) = record else { continue };
+                self.shard(queue).0.replay(record);
+            }
+        }
+        for (shard, _) in &mut self.shards {
+            if clean { shard.recovered_after_clean_stop() } else { shard.recovered() }
+        }
+        self.epoch = self.epoch.max(self.disk.journal.keys().last().map_or(0, |last| last + 1));
+    }
+
+    pub fn invariants(&self) {
+        self.shards.iter().for_each(|(shard, _)| shard.invariants());
+    }
+}

@@ -1,0 +1,145 @@
+//! What became of every message, as its publisher and its consumers saw it, and what may therefore still happen to it.
+
+use std::collections::HashMap;
+
+use stoa_core::ids::QueueId;
+
+/// A message in one queue.
+#[derive(Debug, Clone)]
+pub struct Message {
+    pub queue: QueueId,
+    pub publisher: u64,
+    /// Survives a restart, once its commit is durable.
+    pub persistent: bool,
+    /// The commit that makes its arrival durable.
+    pub epoch: u64,
+    pub confirmed: bool,
+    /// It may have been delivered before.
+    pub delivered: bool,
+    pub fate: Fate,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    Ready,
+    /// Delivered to this channel and not settled.
+    Unacked,
+    /// Settled; `durable` once the commit of this epoch is.
+    Settled { epoch: u64 },
+    /// Settled, and the settlement is durable; or gone with its queue, or transient before a crash.
+    Gone,
+    /// After a crash: settled or published without a durable commit. It may be there or not.
+    Maybe,
+}
+
+#[derive(Default)]
+pub struct Oracle {
+    pub messages: Vec<Message>,
+    /// The last message of each publisher that each queue delivered for the first time.
+    order: HashMap<(QueueId, u64), usize>,
+    /// The commit that is durable.
+    pub durable: u64,
+}
+
+impl Oracle {
+    pub fn published(&mut self, message: Message) -> usize {
+        self.messages.push(message);
+        self.messages.len() - 1
+    }
+
+    pub fn delivered(&mut self, id: usize, queue: QueueId, redelivered: bool, no_ack: bool, epoch: u64) {
+        let message = &mut self.messages[id];
+        assert_eq!(message.queue, queue, "message {id} is in the queue that it was routed to");
+        match message.fate {
+            Fate::Ready | Fate::Maybe => {}
+            fate => panic!("invariants 3 and 6: message {id} was delivered and is {fate:?}"),
+        }
+        assert_eq!(redelivered, message.delivered, "redelivered says whether message {id} may have been delivered before");
+        if !redelivered {
+            let last = self.order.insert((queue, message.publisher), id);
+            assert!(last.is_none_or(|last| last < id), "message {id} was overtaken by {last:?}");
+        }
+        message.delivered = true;
+        message.fate = if no_ack { Fate::Settled { epoch } } else { Fate::Unacked };
+    }
+
+    pub fn settled(&mut self, id: usize, epoch: u64) {
+        assert_eq!(self.messages[id].fate, Fate::Unacked);
+        self.messages[id].fate = Fate::Settled { epoch };
+    }
+
+    pub fn returned(&mut self, id: usize) {
+        assert_eq!(self.messages[id].fate, Fate::Unacked);
+        self.messages[id].fate = Fate::Ready;
+    }
+
+    /// All ready messages of a queue were settled.
+    pub fn purged(&mut self, queue: QueueId, epoch: u64, count: u32) {
+        let mut ready = 0;
+        let mut maybe = 0;
+        for message in self.messages.iter_mut().filter(|message| message.queue == queue) {
+            match message.fate {
+                Fate::Ready => ready += 1,
+                Fate::Maybe => maybe += 1,
+                _ => continue,
+            }
+            message.fate = Fate::Settled { epoch };
+        }
+        assert!((ready..=ready + maybe).contains(&count), "purged {count} of {ready} and perhaps {maybe}");
+    }
+
+    pub fn deleted(&mut self, queue: QueueId) {
+        for message in self.messages.iter_mut().filter(|message| message.queue == queue) {
+            message.fate = Fate::Gone;
+        }
+    }
+
+    pub fn confirmed(&mut self, id: usize) {
+        let message = &mut self.messages[id];
+        let needless = !message.persistent || matches!(message.fate, Fate::Settled { .. } | Fate::Gone);
+        assert!(needless || message.epoch <= self.durable, "invariant 2: message {id} is confirmed before it is durable");
+        message.confirmed = true;
+    }
+
+    pub fn durable(&mut self, epoch: u64) {
+        self.durable = epoch;
+        for message in &mut self.messages {
+            if matches!(message.fate, Fate::Settled { epoch } if epoch <= self.durable) {
+                message.fate = Fate::Gone;
+            }
+        }
+    }
+
+    /// The broker stopped and starts again. After a clean stop everything was durable.
+    pub fn restarted(&mut self, clean: bool) {
+        let durable = self.durable;
+        for message in &mut self.messages {
+            message.fate = match message.fate {
+                _ if !message.persistent => Fate::Gone,
+                Fate::Gone => Fate::Gone,
+                Fate::Settled { .. } if clean => Fate::Gone,
+                Fate::Settled { .. } | Fate::Maybe => Fate::Maybe,
+                Fate::Ready | Fate::Unacked if clean || message.confirmed || message.epoch <= durable => Fate::Ready,
+                Fate::Ready | Fate::Unacked => Fate::Maybe,
+            };
+            message.delivered |= !clean;
+        }
+    }
+
+    /// How many messages of a queue are ready and unacked for sure, and how many may be there besides.
+    pub fn counts(&self, queue: QueueId) -> (u64, u64, u64) {
+        let of = |fate| self.messages.iter().filter(|message| message.queue == queue && message.fate == fate).count() as u64;
+        (of(Fate::Ready), of(Fate::Unacked), of(Fate::Maybe))
+    }
+
+    /// Every queue was drained: nothing may be left.
+    pub fn drained(&self) {
+        for (id, message) in self.messages.iter().enumerate() {
+            assert!(
+                !matches!(message.fate, Fate::Ready | Fate::Unacked),
+                "invariant 6: message {id} is lost (confirmed: {}): {message:?}",
+                message.confirmed
+            );
+        }
+    }
+}
