@@ -1,0 +1,79 @@
+//! The values that arguments of queues may have, and RabbitMQ's words for those that they may not.
+
+use super::*;
+
+fn check(fields: &[(&str, Value)], expected: Result<(), &str>) {
+    let outcome = Site::new().declare_queue(QueueDeclare {
+        name: b"q",
+        durable: true,
+        arguments: fields.iter().cloned().collect(),
+        ..QueueDeclare::default()
+    });
+    let outcome = outcome.map(|declared| assert_eq!(declared.queue.arguments, fields.iter().cloned().collect(), "they are kept"));
+    let expected = expected.map_err(|why| {
+        let argument = fields[0].0;
+        (406, format!("invalid arg '{argument}' for queue 'q' in vhost '/': {why}"))
+    });
+    assert_eq!(outcome, expected, "{fields:?}");
+}
+
+#[test]
+fn numbers() {
+    for argument in [
+        "x-message-ttl",
+        "x-expires",
+        "x-max-length",
+        "x-max-length-bytes",
+        "x-max-priority",
+        "x-consumer-timeout",
+    ] {
+        check(&[(argument, Value::from(7_u8))], Ok(()));
+        check(&[(argument, Value::from(7_i64))], Ok(()));
+        check(&[(argument, Value::from(-1))], Err("{value_negative,-1}"));
+        check(&[(argument, text("7"))], Err("\"expected integer, got longstr\""));
+        check(&[(argument, Value::Timestamp(7))], Err("\"expected integer, got timestamp\""));
+    }
+    check(&[("x-message-ttl", Value::from(0))], Ok(()));
+    check(&[("x-expires", Value::from(0))], Err("{value_zero,0}"));
+    check(&[("x-expires", Value::from(315_360_000_000_i64))], Ok(()));
+    check(
+        &[("x-message-ttl", Value::from(315_360_000_001_i64))],
+        Err("{value_too_large,315360000001}"),
+    );
+    check(&[("x-max-priority", Value::from(255))], Ok(()));
+    check(&[("x-max-priority", Value::from(256))], Err("{max_value_exceeded,256}"));
+    check(&[("x-queue-version", Value::from(2))], Ok(()));
+    check(&[("x-queue-version", Value::from(3))], Err("\"unsupported queue version '3'\""));
+    check(&[("x-delivery-limit", Value::from(-1))], Ok(()));
+}
+
+#[test]
+fn texts() {
+    let dead = ("x-dead-letter-exchange", text("dead"));
+    check(std::slice::from_ref(&dead), Ok(()));
+    check(&[("x-dead-letter-routing-key", text("k")), dead.clone()], Ok(()));
+    check(&[("x-dead-letter-routing-key", text("k"))], Err("routing_key_but_no_dlx_defined"));
+    check(
+        &[("x-dead-letter-routing-key", Value::from(1)), dead],
+        Err("{unacceptable_type,signedint}"),
+    );
+    for known in ["drop-head", "reject-publish", "reject-publish-dlx"] {
+        check(&[("x-overflow", text(known))], Ok(()));
+    }
+    check(&[("x-overflow", text("spill"))], Err("invalid_overflow"));
+    check(&[("x-overflow", Value::from(true))], Err("{unacceptable_type,bool}"));
+    check(&[("x-dead-letter-strategy", text("never"))], Err("invalid_dlx_strategy"));
+    check(&[("x-queue-mode", text("lazy"))], Ok(()));
+    check(&[("x-queue-leader-locator", text("here"))], Err("invalid_queue_locator_arg"));
+}
+
+#[test]
+fn flags_types_and_the_unknown() {
+    check(&[("x-single-active-consumer", Value::from(true))], Ok(()));
+    check(&[("x-single-active-consumer", text("true"))], Err("{unacceptable_type,longstr}"));
+    check(&[("x-queue-type", text("classic"))], Ok(()));
+    check(&[("x-queue-type", text("quorum"))], Ok(()));
+    check(&[("x-queue-type", text("magic"))], Err("\"unsupported queue type 'magic'\""));
+    check(&[("x-queue-type", Value::from(1))], Err("{unacceptable_type,signedint}"));
+    check(&[("x-anything", Value::Void), ("else", Value::Array(vec![]))], Ok(()));
+}
