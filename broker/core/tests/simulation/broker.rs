@@ -1,6 +1,6 @@
 //! The broker around the shards, as far as they need one: effects are kept and carried out later, in any order that the contract allows.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use stoa_core::ids::{ConsumerId, OutletId, QueueId, Sequence};
 use stoa_core::log::{self, LogRecord, LogWriter};
@@ -10,10 +10,24 @@ use stoa_core::shard::{Command, Consumer, Delivery, Effects, QueueSpec, Restored
 use crate::disk::{Disk, Write};
 use crate::rng::Rng;
 
+/// How often what happened: a simulation in which nothing pages out proves nothing about paging.
+#[derive(Debug, Default)]
+pub struct Seen(pub BTreeMap<&'static str, u64>);
+
+impl Seen {
+    pub fn saw(&mut self, what: &'static str) {
+        *self.0.entry(what).or_default() += 1;
+    }
+    pub fn add(&mut self, other: Self) {
+        for (what, count) in other.0 {
+            *self.0.entry(what).or_default() += count;
+        }
+    }
+}
+
 /// A delivery, copied out.
 pub struct Delivered {
     pub outlet: OutletId,
-    pub channel: u16,
     pub consumer: ConsumerId,
     pub no_ack: bool,
     pub queue: QueueId,
@@ -44,6 +58,7 @@ pub struct Sink {
     pub stalled: Vec<OutletId>,
     pub unused: Vec<QueueId>,
     pub cancelled: Vec<(OutletId, ConsumerId)>,
+    pub seen: Seen,
     loads: Vec<(QueueId, Sequence)>,
     writes: VecDeque<Write>,
     /// Written, and not reported.
@@ -52,29 +67,51 @@ pub struct Sink {
 
 impl Effects for Sink {
     fn deliver(&mut self, delivery: Delivery<'_>) {
-        let Consumer { id, outlet, channel, no_ack, .. } = *delivery.consumer;
-        let Delivery { queue, first, redelivered, records, .. } = delivery;
-        self.delivered.push(Delivered { outlet, channel, consumer: id, no_ack, queue, first, redelivered, ids: ids(records) });
+        self.seen.saw(if delivery.redelivered { "redeliver" } else { "deliver" });
+        let Consumer { id, outlet, no_ack, .. } = *delivery.consumer;
+        let Delivery {
+            queue,
+            first,
+            redelivered,
+            records,
+            ..
+        } = delivery;
+        self.delivered.push(Delivered {
+            outlet,
+            consumer: id,
+            no_ack,
+            queue,
+            first,
+            redelivered,
+            ids: ids(records),
+        });
     }
     fn load(&mut self, queue: QueueId, chunk: Sequence) {
+        self.seen.saw("load");
         self.loads.push((queue, chunk));
     }
     fn store(&mut self, chunk: StoredChunk) {
+        self.seen.saw(if chunk.data.is_some() { "store a chunk" } else { "store an entry" });
         self.writes.push_back(Write::Put(chunk));
     }
     fn forget(&mut self, queue: QueueId, chunk: Sequence) {
+        self.seen.saw("forget");
         self.writes.push_back(Write::delete(queue, chunk, chunk));
     }
     fn forget_range(&mut self, queue: QueueId, first: Sequence, last: Sequence) {
+        self.seen.saw("forget a range");
         self.writes.push_back(Write::delete(queue, first, last));
     }
     fn stalled(&mut self, outlet: OutletId) {
+        self.seen.saw("stall");
         self.stalled.push(outlet);
     }
     fn unused(&mut self, queue: QueueId) {
+        self.seen.saw("unused");
         self.unused.push(queue);
     }
     fn cancelled(&mut self, consumer: &Consumer, _queue: QueueId) {
+        self.seen.saw("cancelled");
         self.cancelled.push((consumer.outlet, consumer.id));
     }
     fn damaged(&mut self, queue: QueueId, chunk: Sequence, error: StoredError) {
@@ -100,12 +137,21 @@ pub struct Broker {
     in_flight: Option<(u64, Vec<u8>)>,
     checkpoint: Checkpoint,
     limits: ShardLimits,
+    pub seen: Seen,
 }
 
 impl Broker {
     pub fn new(shards: usize, limits: ShardLimits) -> Self {
         let shards = (0..shards).map(|_| (Shard::new(limits), Sink::default())).collect();
-        Self { shards, disk: Disk::default(), epoch: 1, in_flight: None, checkpoint: Checkpoint::None, limits }
+        Self {
+            shards,
+            disk: Disk::default(),
+            epoch: 1,
+            in_flight: None,
+            checkpoint: Checkpoint::None,
+            limits,
+            seen: Seen::default(),
+        }
     }
 
     pub fn shard(&mut self, queue: QueueId) -> &mut (Shard, Sink) {
@@ -152,7 +198,14 @@ impl Broker {
         let (_, sink) = &mut self.shards[at];
         let count = rng.range(1, 10).min(sink.writes.len());
         for write in sink.writes.drain(..count) {
-            if let Write::Put(StoredChunk { queue, first, upto, data: Some(_), .. }) = write {
+            if let Write::Put(StoredChunk {
+                queue,
+                first,
+                upto,
+                data: Some(_),
+                ..
+            }) = write
+            {
                 sink.stored.push_back((queue, first, upto));
             }
             self.disk.write(write);
@@ -169,6 +222,7 @@ impl Broker {
         if self.checkpoint == Checkpoint::Written {
             self.disk.flush();
             self.checkpoint = Checkpoint::None;
+            self.seen.saw("flush");
             if rng.percent(70) {
                 self.disk.recycle();
             }
@@ -191,7 +245,9 @@ impl Broker {
 
     /// Whether any shard waits for the store.
     pub fn is_waiting(&self) -> bool {
-        self.shards.iter().any(|(_, sink)| !sink.loads.is_empty() || !sink.writes.is_empty() || !sink.stored.is_empty())
+        self.shards
+            .iter()
+            .any(|(_, sink)| !sink.loads.is_empty() || !sink.writes.is_empty() || !sink.stored.is_empty())
     }
 
     /// Everything that can be made durable is.
@@ -210,6 +266,10 @@ impl Broker {
 
     /// The process dies, and another one finds what was durable.
     pub fn restart(&mut self, rng: &mut Rng, queues: &[QueueSpec], clean: bool) {
+        self.seen.saw(if clean { "clean stop" } else { "crash" });
+        for (_, sink) in &mut self.shards {
+            self.seen.add(std::mem::take(&mut sink.seen));
+        }
         let in_flight = self.in_flight.take();
         self.disk.crash(rng, in_flight);
         self.disk.tables.invariants();
@@ -222,7 +282,9 @@ impl Broker {
         let mut obsolete = Vec::new();
         for (key, value) in self.disk.tables.index.clone() {
             let queue = QueueId(u64::from_be_bytes(key[..8].try_into().expect("8 octets")));
-            if self.shard(queue).0.restore_entry(&key, &value).expect("a sound index") == Restored::Obsolete {
+            let restored = self.shard(queue).0.restore_entry(&key, &value).expect("a sound index");
+            self.seen.saw(if restored == Restored::Kept { "restore" } else { "obsolete" });
+            if restored == Restored::Obsolete {
                 obsolete.push(Write::Delete(key..=key));
             }
         }
@@ -232,12 +294,23 @@ impl Broker {
         for (_, bytes) in self.disk.journal.clone().range(from..) {
             for record in log::read(bytes) {
                 let record = record.expect("a sound journal");
-                let (LogRecord::Messages { queue, .. } | LogRecord::Settled { queue, .. }) = record else { continue };
+                let (LogRecord::Messages { queue, .. } | LogRecord::Settled { queue, .. }) = record else {
+                    continue;
+                };
+                self.seen.saw(if matches!(record, LogRecord::Settled { .. }) {
+                    "replay settled"
+                } else {
+                    "replay messages"
+                });
                 self.shard(queue).0.replay(record);
             }
         }
         for (shard, _) in &mut self.shards {
-            if clean { shard.recovered_after_clean_stop() } else { shard.recovered() }
+            if clean {
+                shard.recovered_after_clean_stop()
+            } else {
+                shard.recovered()
+            }
         }
         self.epoch = self.epoch.max(self.disk.journal.keys().last().map_or(0, |last| last + 1));
     }

@@ -54,7 +54,9 @@ impl Tables {
     }
 
     pub fn chunk(&self, queue: QueueId, first: Sequence) -> Vec<u8> {
-        self.chunks.get(&chunk_key(queue, first)).map_or_else(Vec::new, |data| data.to_vec())
+        self.chunks
+            .get(&chunk_key(queue, first))
+            .map_or_else(Vec::new, |data| data.to_vec())
     }
 
     /// A chunk without an entry would never be found again, and an entry without a chunk would be damage.

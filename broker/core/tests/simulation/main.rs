@@ -16,6 +16,29 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 const SEEDS: u64 = 2000;
 const STEPS: usize = 250;
 
+/// What must happen in a whole run, for it to prove anything.
+const SEEN: [&str; 19] = [
+    "cancelled",
+    "clean stop",
+    "confirm one",
+    "confirm several",
+    "crash",
+    "deliver",
+    "flush",
+    "forget",
+    "get waits",
+    "load",
+    "obsolete",
+    "redeliver",
+    "replay messages",
+    "replay settled",
+    "restore",
+    "stall",
+    "store a chunk",
+    "store an entry",
+    "unused",
+];
+
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|value| value.parse().expect("a number"))
 }
@@ -26,14 +49,25 @@ fn promises_hold_whatever_happens() {
         Some(seed) => seed..seed + 1,
         None => 0..number("STOA_SEEDS").unwrap_or(SEEDS),
     };
+    let whole = seeds.end - seeds.start >= SEEDS;
+    let mut seen = broker::Seen::default();
     for seed in seeds {
         let run = catch_unwind(AssertUnwindSafe(|| world::World::new(seed).run(STEPS)));
-        if let Err(failure) = run {
-            #[allow(clippy::print_stderr)]
-            {
+        match run {
+            Ok(run) => seen.add(run),
+            Err(failure) => {
                 eprintln!("the simulation failed: run it again with STOA_SEED={seed}");
+                resume_unwind(failure);
             }
-            resume_unwind(failure);
+        }
+    }
+    println!("{seen:#?}");
+    if whole {
+        for what in SEEN {
+            assert!(
+                seen.0.get(what).is_some_and(|&count| count > 20),
+                "the simulation hardly sees `{what}`"
+            );
         }
     }
 }

@@ -25,7 +25,9 @@ pub enum Fate {
     /// Delivered to this channel and not settled.
     Unacked,
     /// Settled; `durable` once the commit of this epoch is.
-    Settled { epoch: u64 },
+    Settled {
+        epoch: u64,
+    },
     /// Settled, and the settlement is durable; or gone with its queue, or transient before a crash.
     Gone,
     /// After a crash: settled or published without a durable commit. It may be there or not.
@@ -54,7 +56,10 @@ impl Oracle {
             Fate::Ready | Fate::Maybe => {}
             fate => panic!("invariants 3 and 6: message {id} was delivered and is {fate:?}"),
         }
-        assert_eq!(redelivered, message.delivered, "redelivered says whether message {id} may have been delivered before");
+        assert_eq!(
+            redelivered, message.delivered,
+            "redelivered says whether message {id} may have been delivered before"
+        );
         if !redelivered {
             let last = self.order.insert((queue, message.publisher), id);
             assert!(last.is_none_or(|last| last < id), "message {id} was overtaken by {last:?}");
@@ -85,7 +90,10 @@ impl Oracle {
             }
             message.fate = Fate::Settled { epoch };
         }
-        assert!((ready..=ready + maybe).contains(&count), "purged {count} of {ready} and perhaps {maybe}");
+        assert!(
+            (ready..=ready + maybe).contains(&count),
+            "purged {count} of {ready} and perhaps {maybe}"
+        );
     }
 
     pub fn deleted(&mut self, queue: QueueId) {
@@ -97,7 +105,10 @@ impl Oracle {
     pub fn confirmed(&mut self, id: usize) {
         let message = &mut self.messages[id];
         let needless = !message.persistent || matches!(message.fate, Fate::Settled { .. } | Fate::Gone);
-        assert!(needless || message.epoch <= self.durable, "invariant 2: message {id} is confirmed before it is durable");
+        assert!(
+            needless || message.epoch <= self.durable,
+            "invariant 2: message {id} is confirmed before it is durable"
+        );
         message.confirmed = true;
     }
 
@@ -128,7 +139,12 @@ impl Oracle {
 
     /// How many messages of a queue are ready and unacked for sure, and how many may be there besides.
     pub fn counts(&self, queue: QueueId) -> (u64, u64, u64) {
-        let of = |fate| self.messages.iter().filter(|message| message.queue == queue && message.fate == fate).count() as u64;
+        let of = |fate| {
+            self.messages
+                .iter()
+                .filter(|message| message.queue == queue && message.fate == fate)
+                .count() as u64
+        };
         (of(Fate::Ready), of(Fate::Unacked), of(Fate::Maybe))
     }
 

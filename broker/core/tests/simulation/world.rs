@@ -8,7 +8,7 @@ use stoa_core::ids::{ConnectionId, ConsumerId, DeliveryTag, Epoch, QueueId};
 use stoa_core::record::{self, Records, flags};
 use stoa_core::shard::{Command, Consumer, GetOutcome, QueueSpec, ShardLimits};
 
-use crate::broker::{Broker, Delivered, ids};
+use crate::broker::{Broker, Delivered, Seen, ids};
 use crate::oracle::{Fate, Message, Oracle};
 use crate::rng::Rng;
 
@@ -123,7 +123,11 @@ impl World {
     }
 
     fn create_queue(&mut self) {
-        let spec = QueueSpec { id: QueueId(self.fresh_id()), durable: self.rng.percent(80), auto_delete: self.rng.percent(10) };
+        let spec = QueueSpec {
+            id: QueueId(self.fresh_id()),
+            durable: self.rng.percent(80),
+            auto_delete: self.rng.percent(10),
+        };
         self.broker.shard(spec.id).0.create(spec);
         self.queues.push(spec);
     }
@@ -142,7 +146,7 @@ impl World {
         });
     }
 
-    pub fn run(&mut self, steps: usize) {
+    pub fn run(mut self, steps: usize) -> Seen {
         for _ in 0..steps {
             let step = self.choose();
             self.step(step);
@@ -150,6 +154,9 @@ impl World {
             self.broker.invariants();
         }
         self.finish();
+        let mut seen = self.broker.seen;
+        self.broker.shards.into_iter().for_each(|(_, sink)| seen.add(sink.seen));
+        seen
     }
 
     fn choose(&mut self) -> Step {
@@ -200,15 +207,30 @@ impl World {
         let publisher = self.clients[at].id.0;
         let fan_out = if self.rng.percent(20) { 2 } else { 1 };
         let start = self.rng.below(self.queues.len());
-        let queues: Vec<_> = self.queues.iter().cycle().skip(start).take(fan_out.min(self.queues.len())).copied().collect();
-        let count = if self.rng.percent(20) { self.rng.range(50, 400) } else { self.rng.range(1, 20) };
+        let queues: Vec<_> = self
+            .queues
+            .iter()
+            .cycle()
+            .skip(start)
+            .take(fan_out.min(self.queues.len()))
+            .copied()
+            .collect();
+        let count = if self.rng.percent(20) {
+            self.rng.range(50, 400)
+        } else {
+            self.rng.range(1, 20)
+        };
         let persistent = [0, 50, 100, 100][self.rng.below(4)];
         let large = self.rng.percent(10);
         let mut runs = vec![Vec::new(); queues.len()];
         let mut counts = 0;
         for n in 0..count {
             let persistent = self.rng.percent(persistent);
-            let size = if large && n < 5 { self.rng.below(self.body_max + 1) } else { self.rng.below(self.body_max.min(60) + 1) };
+            let size = if large && n < 5 {
+                self.rng.below(self.body_max + 1)
+            } else {
+                self.rng.below(self.body_max.min(60) + 1)
+            };
             let mut behind = Vec::new();
             for (queue, run) in queues.iter().zip(&mut runs) {
                 let id = self.oracle.published(Message {
@@ -249,6 +271,7 @@ impl World {
         for &id in client.published[client.confirmed..upto].iter().flatten() {
             self.oracle.confirmed(id);
         }
+        self.broker.seen.saw(if multiple { "confirm several" } else { "confirm one" });
         client.confirmed = upto;
     }
 
@@ -282,7 +305,9 @@ impl World {
 
     fn cancel(&mut self) {
         let at = self.rng.below(self.clients.len());
-        let Some(&(queue, consumer)) = self.rng.pick(&self.clients[at].consumers) else { return };
+        let Some(&(queue, consumer)) = self.rng.pick(&self.clients[at].consumers) else {
+            return;
+        };
         let (shard, sink) = self.broker.shard(queue);
         assert!(shard.cancel(queue, consumer, sink));
         self.clients[at].consumers.retain(|other| *other != (queue, consumer));
@@ -296,17 +321,30 @@ impl World {
         let requeue = self.rng.percent(20);
         let mut out = Vec::new();
         for _ in 0..self.rng.range(1, 5) {
-            let Some(&tag) = self.rng.pick(&tags[..tags.len().min(300)]) else { return };
+            let Some(&tag) = self.rng.pick(&tags[..tags.len().min(300)]) else {
+                return;
+            };
             if !client.held.contains_key(&tag) {
                 assert!(client.unacked.settle(DeliveryTag(tag), false, &mut out).is_err());
                 continue;
             }
             let multiple = self.rng.percent(40);
-            client.unacked.settle(DeliveryTag(tag), multiple, &mut out).expect("an outstanding tag");
-            let settled: Vec<_> = client.held.range(if multiple { 0 } else { tag }..=tag).map(|(&tag, &id)| (tag, id)).collect();
+            client
+                .unacked
+                .settle(DeliveryTag(tag), multiple, &mut out)
+                .expect("an outstanding tag");
+            let settled: Vec<_> = client
+                .held
+                .range(if multiple { 0 } else { tag }..=tag)
+                .map(|(&tag, &id)| (tag, id))
+                .collect();
             for (tag, id) in settled {
                 client.held.remove(&tag);
-                if requeue { self.oracle.returned(id) } else { self.oracle.settled(id, self.broker.epoch) }
+                if requeue {
+                    self.oracle.returned(id)
+                } else {
+                    self.oracle.settled(id, self.broker.epoch)
+                }
             }
             client.unacked.invariants();
         }
@@ -314,11 +352,27 @@ impl World {
     }
 
     fn give_back(&mut self, runs: Vec<Settled>, requeue: bool) {
-        for Settled { queue, consumer, first, count } in runs {
+        for Settled {
+            queue,
+            consumer,
+            first,
+            count,
+        } in runs
+        {
             let command = if requeue {
-                Command::Requeue { queue, consumer, first, count }
+                Command::Requeue {
+                    queue,
+                    consumer,
+                    first,
+                    count,
+                }
             } else {
-                Command::Settle { queue, consumer, first, count }
+                Command::Settle {
+                    queue,
+                    consumer,
+                    first,
+                    count,
+                }
             };
             self.broker.apply(queue, command);
         }
@@ -331,7 +385,10 @@ impl World {
         let (shard, sink) = self.broker.shard(queue);
         let mut got = None;
         let outcome = shard.get(queue, no_ack, sink, |message| {
-            let records = Records { bytes: message.record.bytes(), count: 1 };
+            let records = Records {
+                bytes: message.record.bytes(),
+                count: 1,
+            };
             got = Some((ids(records)[0], message.sequence, message.redelivered, message.remaining));
         });
         let ready = shard.counts(queue).expect("it is there").ready;
@@ -339,16 +396,38 @@ impl World {
             (GetOutcome::Taken, Some((id, first, redelivered, remaining))) => {
                 assert_eq!(remaining, ready);
                 let (outlet, consumer) = (self.clients[at].id, ConsumerId(0));
-                self.deliver(at, None, Delivered { outlet, channel: 1, consumer, no_ack, queue, first, redelivered, ids: vec![id] });
+                self.deliver(
+                    at,
+                    None,
+                    Delivered {
+                        outlet,
+                        consumer,
+                        no_ack,
+                        queue,
+                        first,
+                        redelivered,
+                        ids: vec![id],
+                    },
+                );
             }
             (GetOutcome::Empty, None) => assert_eq!(ready, 0),
-            (GetOutcome::Loading, None) => assert!(self.broker.is_waiting()),
+            (GetOutcome::Loading, None) => {
+                sink.seen.saw("get waits");
+                assert!(self.broker.is_waiting());
+            }
             (outcome, got) => panic!("{outcome:?} with {got:?}"),
         }
     }
 
     fn deliver(&mut self, at: usize, consumer: Option<ConsumerId>, delivered: Delivered) {
-        let Delivered { no_ack, queue, first, redelivered, ids, .. } = delivered;
+        let Delivered {
+            no_ack,
+            queue,
+            first,
+            redelivered,
+            ids,
+            ..
+        } = delivered;
         let client = &mut self.clients[at];
         let tag = client.unacked.delivered(consumer, queue, first, ids.len() as u32, no_ack).0;
         assert!(tag > client.last_tag, "invariant 5: delivery tags strictly increase");
@@ -417,9 +496,17 @@ impl World {
         self.oracle.deleted(queue);
         for client in &mut self.clients {
             client.consumers.retain(|(other, _)| *other != queue);
-            let gone: Vec<_> = client.held.iter().filter(|&(_, &id)| self.oracle.messages[id].queue == queue).map(|(&tag, _)| tag).collect();
+            let gone: Vec<_> = client
+                .held
+                .iter()
+                .filter(|&(_, &id)| self.oracle.messages[id].queue == queue)
+                .map(|(&tag, _)| tag)
+                .collect();
             for tag in gone {
-                client.unacked.settle(DeliveryTag(tag), false, &mut Vec::new()).expect("an outstanding tag");
+                client
+                    .unacked
+                    .settle(DeliveryTag(tag), false, &mut Vec::new())
+                    .expect("an outstanding tag");
                 client.held.remove(&tag);
             }
         }
@@ -434,7 +521,11 @@ impl World {
             let unused = std::mem::take(&mut sink.unused);
             sink.cancelled.clear();
             for delivered in delivered {
-                let at = self.clients.iter().position(|client| client.id == delivered.outlet).expect("a connection that is there");
+                let at = self
+                    .clients
+                    .iter()
+                    .position(|client| client.id == delivered.outlet)
+                    .expect("a connection that is there");
                 self.deliver(at, Some(delivered.consumer), delivered);
             }
             for queue in unused {
@@ -451,7 +542,10 @@ impl World {
             let counts = self.broker.shard(queue.id).0.counts(queue.id).expect("it is there");
             let (ready, unacked, maybe) = self.oracle.counts(queue.id);
             assert_eq!(counts.unacked, unacked, "invariant 3: unacked messages of queue {}", queue.id);
-            assert!((ready..=ready + maybe).contains(&counts.ready), "{counts:?}: {ready} and perhaps {maybe} are ready");
+            assert!(
+                (ready..=ready + maybe).contains(&counts.ready),
+                "{counts:?}: {ready} and perhaps {maybe} are ready"
+            );
         }
     }
 
@@ -518,7 +612,11 @@ impl World {
                 prefetch: 0,
                 arguments: Table::default(),
             };
-            self.broker.shard(queue.id).0.consume(queue.id, consumer).expect("nobody else is there");
+            self.broker
+                .shard(queue.id)
+                .0
+                .consume(queue.id, consumer)
+                .expect("nobody else is there");
         }
         for _ in 0..100_000 {
             self.dispatch();
@@ -528,7 +626,18 @@ impl World {
             self.broker.answer(&mut self.rng);
             self.resume();
             self.settle_effects();
-            let ready: u64 = self.broker.shards.iter().map(|(shard, _)| self.queues.iter().filter_map(|queue| shard.counts(queue.id)).map(|counts| counts.ready).sum::<u64>()).sum();
+            let ready: u64 = self
+                .broker
+                .shards
+                .iter()
+                .map(|(shard, _)| {
+                    self.queues
+                        .iter()
+                        .filter_map(|queue| shard.counts(queue.id))
+                        .map(|counts| counts.ready)
+                        .sum::<u64>()
+                })
+                .sum();
             if ready == 0 {
                 break;
             }
