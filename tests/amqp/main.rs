@@ -1,0 +1,14 @@
+//! What a user does with queues and exchanges, by lapin and by stoa-client: every test here passes against RabbitMQ too.
+
+#![allow(clippy::unwrap_used)]
+
+mod client;
+mod confirms;
+mod connections;
+mod consumers;
+mod exchanges;
+mod messages;
+mod queues;
+mod settling;
+#[path = "../support/mod.rs"]
+mod support;
