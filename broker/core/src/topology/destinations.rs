@@ -110,7 +110,7 @@ mod tests {
     fn target(n: u64) -> Target {
         Target::Queue(RouteTarget {
             queue: QueueId(n),
-            durable: n % 2 == 0,
+            durable: n.is_multiple_of(2),
         })
     }
 

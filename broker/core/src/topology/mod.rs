@@ -16,7 +16,9 @@ mod error;
 mod exchange;
 mod invariants;
 mod kinds;
+mod listing;
 mod password;
+mod permissions;
 mod queue;
 mod queue_arguments;
 mod restore;
@@ -25,13 +27,14 @@ mod route;
 mod tests;
 mod vhost;
 
-pub use access::{AccessError, Permissions, User};
+pub use access::{AccessError, User};
 pub use bindings::{Binding, Destination};
 pub use change::{Change, KEY_PREFIX, RestoreError};
 pub use error::{Permission, Resource, ResourceKind, TopologyError};
 pub use exchange::{Exchange, ExchangeDeclare, ExchangeKind};
 pub use kinds::MatchError;
 pub use password::PasswordHash;
+pub use permissions::Permissions;
 pub use queue::{Declared, Queue, QueueDeclare};
 pub use route::{RouteError, RouteTarget};
 

@@ -1,10 +1,11 @@
 //! The topology from what the store holds, and what the store must hold of it.
 
-use super::access::{self, Permissions, User};
+use super::access::{self, User};
 use super::bindings::{Binding, Destination};
 use super::change::{Change, KEY_PREFIX, Kind, Record, RestoreError};
 use super::exchange::{Exchange, ExchangeKind};
 use super::password::PasswordHash;
+use super::permissions::{Permissions, without_permission};
 use super::queue::Queue;
 use super::vhost::{self, Vhost, binding_key};
 use super::{Permission, Topology};
@@ -127,7 +128,7 @@ impl Topology {
                 let own = self.user(&user.name);
                 own.is_none_or(|own| own.permissions(vhost).is_none())
             });
-            records.extend(gone.map(|(vhost, _)| access::without_permission(vhost, &user.name)));
+            records.extend(gone.map(|(vhost, _)| without_permission(vhost, &user.name)));
         }
         for user in self.users() {
             records.push(user.change());

@@ -7,7 +7,6 @@ use super::exchange::{Exchange, PREDECLARED};
 use super::kinds::Routes;
 use super::queue::Queue;
 use super::{Topology, TopologyError};
-use crate::ids::QueueId;
 use hashbrown::HashMap;
 use std::sync::Arc;
 use stoa_amqp::{ShortString, Table, Value};
@@ -68,7 +67,11 @@ impl Vhost {
         self.nodes[id.0 as usize].as_ref().expect("an exchange that is there")
     }
 
-    pub(super) fn node_mut(&mut self, id: ExchangeId) -> &mut Node {
+    pub(super) fn nodes(&self) -> impl Iterator<Item = &Node> {
+        self.nodes.iter().flatten()
+    }
+
+    fn node_mut(&mut self, id: ExchangeId) -> &mut Node {
         self.nodes[id.0 as usize].as_mut().expect("an exchange that is there")
     }
 
@@ -198,17 +201,6 @@ pub(super) fn tombstone() -> Table {
 }
 
 impl Topology {
-    /// Whether there is a virtual host of that name.
-    #[must_use]
-    pub fn has_vhost(&self, name: &str) -> bool {
-        self.vhosts.contains_key(name)
-    }
-
-    /// The names of all virtual hosts, in no particular order.
-    pub fn vhosts(&self) -> impl Iterator<Item = &Arc<str>> {
-        self.vhosts.keys()
-    }
-
     /// Adds a virtual host, which nobody may use yet. Returns false if it is there already.
     ///
     /// # Errors
@@ -233,8 +225,7 @@ impl Topology {
         let first = changes.len();
         let bindings = vhost.bindings.iter().filter(|bound| bound.durable);
         changes.extend(bindings.map(|bound| Change::delete(binding_key(name, &bound.binding))));
-        let nodes = vhost.nodes.iter().flatten();
-        let exchanges = nodes.map(|node| &node.exchange).filter(|exchange| exchange.is_recorded());
+        let exchanges = vhost.nodes().map(|node| &node.exchange).filter(|exchange| exchange.is_recorded());
         changes.extend(exchanges.map(|exchange| Change::delete(exchange_key(name, &exchange.name))));
         let queues = vhost.queues.values().filter(|queue| queue.durable);
         changes.extend(queues.map(|queue| Change::delete(queue_key(name, &queue.name))));
@@ -247,58 +238,5 @@ impl Topology {
             self.forget_queue(queue);
         }
         Some(queues)
-    }
-
-    /// The queues of a virtual host, in no particular order.
-    pub fn queues(&self, vhost: &str) -> impl Iterator<Item = &Arc<Queue>> {
-        self.vhosts.get(vhost).into_iter().flat_map(|vhost| vhost.queues.values())
-    }
-
-    /// The exchanges of a virtual host but the default exchange, in no particular order.
-    pub fn exchanges(&self, vhost: &str) -> impl Iterator<Item = &Arc<Exchange>> {
-        let vhosts = self.vhosts.get(vhost).into_iter();
-        vhosts.flat_map(|vhost| vhost.nodes.iter().flatten().map(|node| &node.exchange))
-    }
-
-    /// The exchange of that name, if there is one. The default exchange has no definition.
-    #[must_use]
-    pub fn exchange(&self, vhost: &str, name: &[u8]) -> Option<Arc<Exchange>> {
-        self.vhosts.get(vhost)?.exchange(name).cloned()
-    }
-
-    /// The bindings of a virtual host, in no particular order. Every queue's binding to the default exchange goes without saying.
-    pub fn bindings(&self, vhost: &str) -> impl Iterator<Item = &Arc<Binding>> {
-        let vhosts = self.vhosts.get(vhost).into_iter();
-        vhosts.flat_map(|vhost| vhost.bindings.iter().map(|bound| &bound.binding))
-    }
-
-    /// The bindings from an exchange, in no particular order.
-    pub fn bindings_of_source(&self, vhost: &str, exchange: &[u8]) -> impl Iterator<Item = &Arc<Binding>> {
-        let found = self.vhosts.get(vhost).and_then(|vhost| Some((vhost, vhost.exchange_id(exchange)?)));
-        found
-            .into_iter()
-            .flat_map(|(vhost, id)| vhost.bindings.of_source(id).map(|bound| &bound.binding))
-    }
-
-    /// The bindings to an exchange, in no particular order.
-    pub fn bindings_of_exchange(&self, vhost: &str, exchange: &[u8]) -> impl Iterator<Item = &Arc<Binding>> {
-        let found = self.vhosts.get(vhost).and_then(|vhost| Some((vhost, vhost.exchange_id(exchange)?)));
-        found
-            .into_iter()
-            .flat_map(|(vhost, id)| vhost.bindings.of_target(Target::Exchange(id)).map(|bound| &bound.binding))
-    }
-
-    /// The bindings to a queue, in no particular order, the one to the default exchange left out.
-    pub fn bindings_of_queue(&self, vhost: &str, queue: &[u8]) -> impl Iterator<Item = &Arc<Binding>> {
-        let found = self.vhosts.get(vhost).and_then(|vhost| Some((vhost, vhost.queues.get(queue)?)));
-        found
-            .into_iter()
-            .flat_map(|(vhost, queue)| vhost.bindings.of_target(Target::Queue(queue.target())).map(|bound| &bound.binding))
-    }
-
-    /// The queue of that id, if it still exists.
-    #[must_use]
-    pub fn queue_by_id(&self, id: QueueId) -> Option<Arc<Queue>> {
-        self.queues.get(&id).cloned()
     }
 }

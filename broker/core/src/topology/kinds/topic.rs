@@ -26,7 +26,7 @@ struct Node {
     star: NodeId,
     /// The node for `#` behind this one.
     hash: NodeId,
-    /// There is a `#` on the way here, before this word. Only such a node can be reached in more than one way.
+    /// There is a `#` on the way here, before this word. Only such a node can be reached at more than one place.
     below_hash: bool,
     /// Where messages go whose key ends here.
     destinations: Destinations,
@@ -189,9 +189,9 @@ impl Node {
 struct Walk<'a, 'f, 'o> {
     topic: &'a Topic,
     key: &'a [u8],
-    /// Nodes of `#` below another `#`, and the earliest place at which each was reached. Whatever can be found from a later place was found
-    /// from the earlier one, so no way is walked twice, and many `#` do not multiply.
-    reached: Vec<(NodeId, usize)>,
+    /// The nodes of `#` below another `#` that were reached, in order. The walk comes to each node at ascending places, and from a `#` at a
+    /// later place there is nothing to be found that was not found from the first. So no way is walked twice, and many `#` do not multiply.
+    reached: Vec<NodeId>,
     found: &'f mut Found<'o>,
 }
 
@@ -235,24 +235,16 @@ impl Walk<'_, '_, '_> {
     /// At a node of `#`, which stands for the words from `place` up to any later place.
     fn hash(&mut self, id: NodeId, place: usize) {
         let node = self.topic.node(id);
-        let mut end = self.end();
-        let mut is_first = true;
         if node.below_hash {
-            match self.reached.binary_search_by_key(&id, |(reached, _)| *reached) {
-                Ok(at) if self.reached[at].1 <= place => return,
-                Ok(at) => {
-                    end = std::mem::replace(&mut self.reached[at].1, place);
-                    is_first = false;
-                }
-                Err(at) => self.reached.insert(at, (id, place)),
+            match self.reached.binary_search(&id) {
+                Ok(_) => return,
+                Err(at) => self.reached.insert(at, id),
             }
         }
-        if is_first {
-            self.found.add(&node.destinations);
-        }
+        self.found.add(&node.destinations);
         if node.words > 0 || node.star != ROOT {
             let mut from = place;
-            while from < end {
+            while from < self.end() {
                 let next = self.next(from);
                 self.step(node, id, from, next);
                 from = next;

@@ -4,7 +4,8 @@
 
 mod access;
 mod bind;
-mod declare;
+mod declare_exchange;
+mod declare_queue;
 mod model;
 mod queue_arguments;
 mod random;
