@@ -1,0 +1,53 @@
+//! pika, the Python client, against the broker: the scripts in tests/python.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::Mutex;
+
+use support::{Broker, tool};
+
+fn script(name: &str) {
+    static INSTALLING: Mutex<()> = Mutex::new(());
+    let python = {
+        let _one_at_a_time = INSTALLING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        tool::python_with_pika()
+    };
+    let Some(python) = python else { return };
+    let broker = Broker::shared();
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python").join(name);
+    tool::run(Command::new(python).arg(file).arg(broker.amqp().ip().to_string()).arg(broker.amqp().port().to_string()));
+}
+
+#[test]
+fn publish_and_consume() {
+    script("publish_consume.py");
+}
+
+#[test]
+fn topology() {
+    script("topology.py");
+}
+
+#[test]
+fn errors() {
+    script("errors.py");
+}
+
+#[test]
+fn confirms() {
+    script("confirms.py");
+}
+
+#[test]
+fn get() {
+    script("get.py");
+}
+
+#[test]
+fn heartbeats() {
+    script("heartbeats.py");
+}
