@@ -7,15 +7,18 @@
 //! 12  payload size u32
 //! 16  span u32            from this entry to where the next one begins: header, payload and padding
 //! 20  part u16            of a commit that is larger than a segment: which part of it
-//! 22  parts u16           and of how many
-//! 24  number u64          of the commit
-//! 32  generation u64      grows with each use of a segment and with each opening of the journal
+//! 22  parts u16           and of how many; 0: a mark, without a payload
+//! 24  number u64          of the commit; of a mark: of the commit that comes next
+//! 32  generation u64      grows with each opening of the journal (upper half) and with each use of a segment (lower half)
 //! 40  synced u64          the last commit that was durable when this entry was written
 //! 48  payload...
 //! ```
 //! Integers are little-endian. The checks are CRC-32, seeded with the store's identity: a payload cannot be made to look like an entry by whoever
-//! does not know it, and another store's segment is not taken for one's own. The generation rules out what an earlier use of the segment
-//! left. `synced` tells a write that a crash cut short from damage: what some intact entry says was durable must be there.
+//! does not know it, and another store's segment is not taken for one's own.
+//!
+//! The generation rules out what an earlier use of the segment left, and what an earlier process wrote that did not survive. For that no opening may ever be
+//! counted twice: each begins with a mark, which is durable before anything else is written. `synced` tells a write that a crash cut short
+//! from damage: what some intact entry says was durable must be there.
 
 /// The size of a header.
 pub(super) const HEADER_BYTES: usize = 48;
@@ -37,7 +40,17 @@ pub(super) struct Header {
     pub(super) synced: u64,
 }
 
+/// The first generation of an opening of the journal in which generations up to `seen` are found.
+pub(super) fn next_opening(seen: u64) -> u64 {
+    ((seen >> 32) + 1) << 32
+}
+
 impl Header {
+    /// Whether it only says that the journal was opened or closed here.
+    pub(super) fn is_mark(&self) -> bool {
+        self.parts == 0
+    }
+
     /// Whether this is what comes after the last entry, which belonged to a commit of several parts that were not all there.
     pub(super) fn continues(&self, last: &Self) -> bool {
         self.number == last.number && self.parts == last.parts && Some(self.part) == last.part.checked_add(1)
@@ -95,7 +108,8 @@ impl Checks {
             synced: u64_at(bytes, 40),
         };
         let fits = HEADER_BYTES as u64 + u64::from(header.payload_bytes) <= u64::from(header.span_bytes);
-        (fits && u64::from(header.span_bytes) % STEP_BYTES == 0 && header.part < header.parts).then_some(header)
+        let known = header.part < header.parts || (header.is_mark() && header.part == 0 && header.payload_bytes == 0);
+        (fits && known && u64::from(header.span_bytes).is_multiple_of(STEP_BYTES)).then_some(header)
     }
 
     /// The payload behind an intact header, if it is intact too. `entry` begins with the header and has the whole span.

@@ -139,6 +139,15 @@ impl Journal {
         Ok(replayed)
     }
 
+    /// Shows every commit from `from` on, in order, and leaves the journal as it is: a first look, before the [replay](Self::replay).
+    ///
+    /// # Errors
+    /// As of [`replay`](Self::replay).
+    pub fn scan(&self, from: CommitNumber, mut each: impl FnMut(CommitNumber, &[u8])) -> Result<Replayed, OpenError> {
+        let from = from.max(CommitNumber::FIRST);
+        Ok(replay::replay(&*self.disk, &self.checks, from, &mut each)?.replayed)
+    }
+
     /// Where the bytes of the next commit are appended. Nothing but that: what is in it before is the journal's own
     /// ([`pending_bytes`](Self::pending_bytes) says how much was appended).
     pub fn buffer(&mut self) -> &mut Vec<u8> {
@@ -169,7 +178,7 @@ impl Journal {
         outcome.map_err(|error| self.poison.get_or_init(|| error).clone())
     }
 
-    /// Makes durable what was committed, whatever the policy. A stop ends with this.
+    /// Makes durable what was committed, whatever the policy.
     ///
     /// # Errors
     /// The first error of this journal.
@@ -183,6 +192,18 @@ impl Journal {
             None => writer.sync(),
         };
         outcome.map_err(|error| self.poison.get_or_init(|| error).clone())
+    }
+
+    /// Ends the journal in an orderly way: everything is durable, and damage to the last commit will be found.
+    ///
+    /// # Errors
+    /// The first error of this journal.
+    pub fn close(mut self) -> Result<(), WriteError> {
+        match (self.poison.get(), &mut self.writer) {
+            (Some(error), _) => Err(error.clone()),
+            (None, Some(writer)) => writer.mark(),
+            (None, None) => Ok(()),
+        }
     }
 
     /// The number of the next commit; as a position, everything that was committed so far.

@@ -4,12 +4,11 @@
 //! other through the segments as long as each is intact and is the one that is expected. Where that ends, the journal ends, unless an intact
 //! entry somewhere says that the expected commit was durable: then something is damaged ([`verdict`](super::verdict)).
 
-use std::cmp::Ordering;
 use std::collections::VecDeque;
 
 use super::CommitNumber;
 use super::disk::Disk;
-use super::entry::{Checks, Header};
+use super::entry::{self, Checks, Header};
 use super::reader::Reader;
 use super::segment::{self, Segment, Used};
 use super::verdict::{self, End};
@@ -24,8 +23,8 @@ pub(super) struct Found {
     pub(super) spare: Vec<Segment>,
     /// Those that must not be found again: they hold writes that were never durable, behind a gap.
     pub(super) stale: Vec<Segment>,
-    /// The last commit that is known to be durable.
-    pub(super) synced: u64,
+    /// Where the first commit begins that is not known to be durable: in which of the used segments, and where in it.
+    pub(super) unsynced: Option<(usize, u64)>,
     /// The number of the next commit.
     pub(super) next: u64,
     /// Greater than all there are.
@@ -86,7 +85,6 @@ pub(super) fn replay(
     let mut used = VecDeque::new();
     let mut spare = verdict.spare;
     let mut lasts = walk.lasts.into_iter();
-    let unsynced = walk.unsynced.front();
     for (index, start) in starts.into_iter().enumerate() {
         match (begin, &end) {
             (Some(begin), _) if index < begin => spare.push(start.segment),
@@ -97,11 +95,6 @@ pub(super) fn replay(
                     segment: start.segment,
                     last,
                     dirty: false,
-                    doubtful_from: unsynced.and_then(|place| match index.cmp(&place.index) {
-                        Ordering::Less => None,
-                        Ordering::Equal => Some(place.offset),
-                        Ordering::Greater => Some(0),
-                    }),
                 });
             }
             _ => {} // Stale: the verdict has it.
@@ -111,9 +104,9 @@ pub(super) fn replay(
         used,
         spare,
         stale: verdict.stale,
-        synced: walk.synced.max(from.0 - 1),
+        unsynced: walk.unsynced.front().map(|place| (place.index - begin.unwrap_or(0), place.offset)),
         next: expected,
-        generation: verdict.generation_max + 1,
+        generation: entry::next_opening(verdict.generation_max),
         next_id,
         replayed: super::Replayed {
             commits: walk.commits,
@@ -135,7 +128,7 @@ struct Walk {
     lasts: Vec<(u64, u64)>,
     /// The last commit that some entry says was durable.
     synced: u64,
-    /// The entries of commits after that one.
+    /// The entries of commits after that one, and the marks before those.
     unsynced: VecDeque<Place>,
     commits: u64,
     bytes: u64,
@@ -190,7 +183,7 @@ impl Walk {
             if let (Some(header), Some(payload)) = (header, payload) {
                 self.take(header, payload, index, offset, each);
                 offset += u64::from(header.span_bytes);
-                self.reached(header.number, offset);
+                self.reached(self.expected - 1, offset);
                 continue;
             }
             match starts.get(index + 1) {
@@ -229,7 +222,7 @@ impl Walk {
         }
         if self.expected == 0 {
             // The first one may be the rest of a commit whose beginning was released.
-            return header.number < self.from || (header.number == self.from && header.part == 0);
+            return (header.number, header.part) <= (self.from, 0);
         }
         // Below what is wanted there may be gaps: the tables were flushed, and then the power went before the journal was synced.
         let after_gap = header.number > self.expected && header.number <= self.from;
@@ -244,6 +237,10 @@ impl Walk {
         self.unsynced.push_back(Place { number, index, offset });
         while self.unsynced.front().is_some_and(|place| place.number <= self.synced) {
             self.unsynced.pop_front();
+        }
+        if header.is_mark() {
+            self.pending = None;
+            return;
         }
         if header.parts == 1 {
             self.pending = None;

@@ -67,9 +67,6 @@ pub(super) struct Used {
     pub(super) last: u64,
     /// Whether something was written since it was last synced by the journal itself.
     pub(super) dirty: bool,
-    /// From where on an earlier process wrote it and nothing says that it was synced. A sync alone might pass it over: after one that failed, the
-    /// operating system may take for written what never was. So it is written again first.
-    pub(super) doubtful_from: Option<u64>,
 }
 
 impl Used {
@@ -80,7 +77,6 @@ impl Used {
             offset: 0,
             last: 0,
             dirty: false,
-            doubtful_from: None,
         }
     }
 
@@ -89,13 +85,7 @@ impl Used {
         self.segment.file.bytes().saturating_sub(self.offset)
     }
 
-    /// Waits until what was written is durable.
     pub(super) fn sync(&mut self) -> Result<(), WriteError> {
-        if let Some(from) = self.doubtful_from {
-            self.rewrite(from).map_err(self.segment.failed("write"))?;
-            self.doubtful_from = None;
-            self.dirty = true;
-        }
         if self.dirty {
             self.segment.sync()?;
             self.dirty = false;
@@ -103,17 +93,20 @@ impl Used {
         Ok(())
     }
 
-    fn rewrite(&self, from: u64) -> io::Result<()> {
+    /// Writes again what another process wrote from `from` on, and waits until it is durable. A sync alone might pass it over: after one that failed, the
+    /// operating system may take for written what never was.
+    pub(super) fn rewrite(&self, from: u64) -> io::Result<()> {
+        let file = &*self.segment.file;
         let mut piece = Aligned::zeros(1 << 20);
         let mut at = from / READ_ALIGNMENT * READ_ALIGNMENT;
-        let end = self.offset.next_multiple_of(READ_ALIGNMENT).min(self.segment.file.bytes());
+        let end = self.offset.next_multiple_of(READ_ALIGNMENT).min(file.bytes());
         while at < end {
             let bytes = (end - at).min(piece.len() as u64) as usize;
             let piece = &mut piece.get_mut()[..bytes];
-            self.segment.file.read_at(at, piece)?;
-            self.segment.file.write_at(at, piece)?;
+            file.read_at(at, piece)?;
+            file.write_at(at, piece)?;
             at += bytes as u64;
         }
-        Ok(())
+        file.sync()
     }
 }

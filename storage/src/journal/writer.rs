@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use super::CommitNumber;
-use super::buffer::CommitBuffer;
+use super::buffer::{Aligned, CommitBuffer};
 use super::disk::Disk;
 use super::entry::{Checks, HEADER_BYTES, Header};
 use super::flusher::Flusher;
@@ -53,20 +53,11 @@ impl Writer {
         poison: &Arc<OnceLock<WriteError>>,
     ) -> Result<Self, OpenError> {
         let folder = disk.path("");
-        for segment in &found.stale {
-            disk.remove(&segment.name).map_err(OpenError::io("delete", &segment.path))?;
-        }
         let mut closed = found.used;
-        let mut synced = found.synced;
-        if settings.sync != SyncPolicy::Never {
-            for used in &mut closed {
-                used.sync().map_err(not_durable)?;
-            }
-            synced = found.next - 1;
-        }
+        make_durable(&closed, found.unsynced)?;
         let block_bytes = disk.block_bytes();
         let preparer = Preparer::new(
-            disk,
+            Arc::clone(&disk),
             settings.segment_bytes,
             settings.spare_segments_max,
             found.spare,
@@ -81,7 +72,11 @@ impl Writer {
                 Used::fresh(preparer.take().map_err(OpenError::io("make a segment in", &folder))?)
             }
         };
-        let synced = Arc::new(AtomicU64::new(synced));
+        // After the current one is there: a journal without segments is taken for a lost one.
+        for segment in &found.stale {
+            disk.remove(&segment.name).map_err(OpenError::io("delete", &segment.path))?;
+        }
+        let synced = Arc::new(AtomicU64::new(found.next - 1));
         let flusher = match settings.sync {
             SyncPolicy::Interval(interval) => {
                 let started = Flusher::start(interval, Arc::clone(&synced), Arc::clone(poison));
@@ -89,7 +84,7 @@ impl Writer {
             }
             SyncPolicy::Always | SyncPolicy::Never => None,
         };
-        Ok(Self {
+        let mut writer = Self {
             settings,
             checks,
             block_bytes,
@@ -100,7 +95,11 @@ impl Writer {
             generation: found.generation,
             next: found.next,
             synced,
-        })
+        };
+        writer
+            .mark()
+            .map_err(|error| OpenError::io("begin", &folder)(io::Error::other(error)))?;
+        Ok(writer)
     }
 
     pub(super) fn next(&self) -> CommitNumber {
@@ -145,6 +144,28 @@ impl Writer {
         }
         self.next += 1;
         Ok(CommitNumber(number))
+    }
+
+    /// Says, durably, that the journal goes on or ends here, and that everything before is durable: damage to it will not be taken for a write that a crash
+    /// cut short.
+    pub(super) fn mark(&mut self) -> Result<(), WriteError> {
+        self.sync()?;
+        if self.current.room() < self.block_bytes {
+            self.turn()?;
+        }
+        let header = Header {
+            payload_bytes: 0,
+            span_bytes: self.block_bytes as u32,
+            part: 0,
+            parts: 0,
+            number: self.next,
+            generation: self.generation,
+            synced: self.next - 1,
+        };
+        let mut entry = Aligned::zeros(self.block_bytes as usize);
+        entry.get_mut()[..HEADER_BYTES].copy_from_slice(&self.checks.encode(&header, b""));
+        self.write(entry.get(), self.next - 1, self.next - 1)?;
+        self.current.sync()
     }
 
     /// `whole` is the last commit that is whole with this entry.
@@ -193,10 +214,12 @@ impl Writer {
     }
 }
 
-/// A failed write is an error of the opening here.
-fn not_durable(error: WriteError) -> OpenError {
-    match error {
-        WriteError::Failed { action, file, error } => OpenError::io(action, &file)(io::Error::new(error.kind(), error)),
-        WriteError::TooLarge { .. } => unreachable!("nothing is committed while opening"),
+/// Makes durable what a replay found, from the first commit on of which nothing says that it was.
+fn make_durable(used: &VecDeque<Used>, unsynced: Option<(usize, u64)>) -> Result<(), OpenError> {
+    let (index, mut from) = unsynced.unwrap_or((used.len(), 0));
+    for used in used.range(index..) {
+        used.rewrite(from).map_err(OpenError::io("write", &used.segment.path))?;
+        from = 0;
     }
+    Ok(())
 }
