@@ -91,6 +91,8 @@ fn publishes(c: &mut Criterion) {
 
 fn deliveries(c: &mut Criterion) {
     let mut group = c.benchmark_group("deliver");
+    // As slices, so that their lengths are not known when this is compiled.
+    let (tag, queue, envelope) = (&b"ctag1.0123456789abcdef"[..], &b"some-queue"[..], &b"\0\x0asome-queue"[..]);
     for size in [0, 16, 128, 1024] {
         let (header, body) = (header(size as u64), vec![7; size]);
         let count = 65_536 / (100 + size) as u64;
@@ -99,14 +101,14 @@ fn deliveries(c: &mut Criterion) {
         group.bench_function(format!("fast/{size}"), |b| {
             b.iter(|| {
                 out.clear();
-                for tag in 0..count {
+                for delivery_tag in 0..count {
                     fast::write_deliver(
                         &mut out,
                         1,
-                        black_box(b"ctag1.0123456789abcdef"),
-                        tag,
+                        black_box(tag),
+                        delivery_tag,
                         false,
-                        black_box(b"\0\x0asome-queue"),
+                        black_box(envelope),
                         black_box(&header),
                         black_box(&body),
                         FRAME_MAX,
@@ -120,9 +122,9 @@ fn deliveries(c: &mut Criterion) {
                 out.clear();
                 for delivery_tag in 0..count {
                     let method = basic::Deliver {
-                        consumer_tag: ShortStr::new(black_box(b"ctag1.0123456789abcdef")).unwrap(),
+                        consumer_tag: ShortStr::new(black_box(tag)).unwrap(),
                         delivery_tag,
-                        routing_key: ShortStr::new(black_box(b"some-queue")).unwrap(),
+                        routing_key: ShortStr::new(black_box(queue)).unwrap(),
                         ..basic::Deliver::default()
                     };
                     Method::from(method).write_frame(1, &mut out);
