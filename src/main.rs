@@ -14,7 +14,11 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let filter = tracing_subscriber::EnvFilter::try_from_env("STOA_LOG").unwrap_or_else(|_| "info".into());
     let ansi = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(ansi).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(ansi)
+        .init();
     match serve(&cli.serve_args()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -27,8 +31,12 @@ fn main() -> ExitCode {
 fn serve(args: &ServeArgs) -> anyhow::Result<()> {
     options::check_cpu()?;
     options::raise_open_files();
-    let http = std::net::TcpListener::bind(args.http)
-        .with_context(|| format!("cannot listen for HTTP on {}; is another broker running there? choose another address with --http", args.http))?;
+    let http = std::net::TcpListener::bind(args.http).with_context(|| {
+        format!(
+            "cannot listen for HTTP on {}; is another broker running there? choose another address with --http",
+            args.http
+        )
+    })?;
     http.set_nonblocking(true)?;
     let http_address = http.local_addr()?;
     let broker = stoa_server::start(args.config()?)?;

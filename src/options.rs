@@ -63,7 +63,9 @@ impl ServeArgs {
 
 /// `$XDG_DATA_HOME/stoa`, which is `~/.local/share/stoa` where that is not set.
 fn default_data_dir() -> Option<PathBuf> {
-    let data_home = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let data_home = std::env::var_os("XDG_DATA_HOME")
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute());
     let data_home = data_home.or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/share")))?;
     Some(data_home.join("stoa"))
 }
@@ -73,7 +75,9 @@ pub(crate) fn check_cpu() -> anyhow::Result<()> {
     if cfg!(not(all(target_arch = "x86_64", target_os = "linux"))) {
         return Ok(());
     }
-    let Ok(cpu) = std::fs::read_to_string("/proc/cpuinfo") else { return Ok(()) };
+    let Ok(cpu) = std::fs::read_to_string("/proc/cpuinfo") else {
+        return Ok(());
+    };
     let flags = cpu.lines().find(|line| line.starts_with("flags")).unwrap_or_default();
     for needed in ["sse4_2", "popcnt", "pclmulqdq"] {
         if !flags.split_whitespace().any(|flag| flag == needed) {

@@ -20,15 +20,22 @@ pub(crate) async fn require_user(
     request: Request,
     next: Next,
 ) -> Response {
-    let accepted = credentials(request.headers()).is_some_and(|(user, password)| broker.authenticate(&user, &password, peer.ip().is_loopback()));
+    let accepted =
+        credentials(request.headers()).is_some_and(|(user, password)| broker.authenticate(&user, &password, peer.ip().is_loopback()));
     if accepted {
         return next.run(request).await;
     }
-    let failure = Failure { status: StatusCode::UNAUTHORIZED, error: "not_authorized", reason: "Not_Authorized".into() };
+    let failure = Failure {
+        status: StatusCode::UNAUTHORIZED,
+        error: "not_authorized",
+        reason: "Not_Authorized".into(),
+    };
     let mut response = failure.into_response();
     // The page asks for the password itself: a browser's own dialogue would get in its way.
     if !request.headers().contains_key("x-requested-with") {
-        response.headers_mut().insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Basic realm=\"Stoa\""));
+        response
+            .headers_mut()
+            .insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Basic realm=\"Stoa\""));
     }
     response
 }

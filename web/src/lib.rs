@@ -36,7 +36,10 @@ fn router(broker: Arc<Broker>) -> Router {
         .fallback(not_found)
         .layer(middleware::from_fn_with_state(broker.clone(), auth::require_user))
         .with_state(broker);
-    Router::new().route("/", get(page)).merge(api).layer(middleware::map_response(harden))
+    Router::new()
+        .route("/", get(page))
+        .merge(api)
+        .layer(middleware::map_response(harden))
 }
 
 async fn page() -> Html<&'static str> {
@@ -44,7 +47,11 @@ async fn page() -> Html<&'static str> {
 }
 
 async fn not_found() -> Failure {
-    Failure { status: StatusCode::NOT_FOUND, error: "Object Not Found", reason: "Not Found".into() }
+    Failure {
+        status: StatusCode::NOT_FOUND,
+        error: "Object Not Found",
+        reason: "Not Found".into(),
+    }
 }
 
 /// The page brings everything along: nothing is loaded from elsewhere, and nobody may frame it.

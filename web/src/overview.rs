@@ -81,8 +81,15 @@ pub(crate) async fn get(State(broker): State<Arc<Broker>>) -> Json<Overview> {
             messages_ready: seen.ready,
             messages_unacknowledged: seen.unacked,
         },
-        message_stats: MessageStats { publish: seen.published, deliver_get: seen.delivered, ack: seen.acknowledged },
-        churn_rates: ChurnRates { connection_created: seen.connections_opened, connection_closed: seen.connections_closed },
+        message_stats: MessageStats {
+            publish: seen.published,
+            deliver_get: seen.delivered,
+            ack: seen.acknowledged,
+        },
+        churn_rates: ChurnRates {
+            connection_created: seen.connections_opened,
+            connection_closed: seen.connections_closed,
+        },
         store: Store {
             commits: seen.commit.commits,
             journal_bytes: seen.commit.journal_bytes,

@@ -63,13 +63,24 @@ pub(crate) async fn list_in_vhost(State(broker): State<Arc<Broker>>, Path(vhost)
     if !broker.has_vhost(&vhost) {
         return Err(crate::not_found().await);
     }
-    Ok(Json(broker.queues().iter().filter(|view| *view.queue.vhost == *vhost).map(Queue::from).collect()))
+    Ok(Json(
+        broker
+            .queues()
+            .iter()
+            .filter(|view| *view.queue.vhost == *vhost)
+            .map(Queue::from)
+            .collect(),
+    ))
 }
 
 /// One queue.
 pub(crate) async fn get(State(broker): State<Arc<Broker>>, Path((vhost, name)): Path<(String, String)>) -> Result<Json<Queue>, Failure> {
     match broker.queue(&vhost, &name) {
         Some(view) => Ok(Json(Queue::from(&view))),
-        None => Err(Failure { status: StatusCode::NOT_FOUND, error: "Object Not Found", reason: "Not Found".into() }),
+        None => Err(Failure {
+            status: StatusCode::NOT_FOUND,
+            error: "Object Not Found",
+            reason: "Not Found".into(),
+        }),
     }
 }

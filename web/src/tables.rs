@@ -5,7 +5,12 @@ use stoa_amqp::{Table, Value};
 
 /// The table as an object. Octets that are no text are replaced where they are not UTF-8.
 pub(crate) fn to_json(table: &Table) -> Json {
-    Json::Object(table.iter().map(|(name, value)| (name.as_str_lossy().into_owned(), value_to_json(value))).collect::<Map<_, _>>())
+    Json::Object(
+        table
+            .iter()
+            .map(|(name, value)| (name.as_str_lossy().into_owned(), value_to_json(value)))
+            .collect::<Map<_, _>>(),
+    )
 }
 
 fn value_to_json(value: &Value) -> Json {

@@ -76,7 +76,11 @@ impl Broker {
     pub(crate) fn new(parts: Parts<'_>) -> Self {
         Self {
             config: parts.config,
-            topology: RwLock::new(Site { topology: parts.topology, unwritten: Vec::new(), dropped: Vec::new() }),
+            topology: RwLock::new(Site {
+                topology: parts.topology,
+                unwritten: Vec::new(),
+                dropped: Vec::new(),
+            }),
             topology_version: AtomicU64::new(1),
             shards: parts.shards,
             commits: Commits::new(parts.journal.next_number()),
@@ -128,7 +132,9 @@ impl Broker {
 
     /// An auto-delete queue has lost its last consumer.
     pub(crate) fn delete_unused(self: &Arc<Self>, queue: QueueId) {
-        let Some(found) = self.topology.read().topology.queue_by_id(queue) else { return };
+        let Some(found) = self.topology.read().topology.queue_by_id(queue) else {
+            return;
+        };
         self.delete_queue_if(&found.vhost, found.name.as_bytes(), true, false).ok();
     }
 
@@ -141,13 +147,22 @@ impl Broker {
         if_empty: bool,
     ) -> Result<Changed<u32>, stoa_core::shard::DeleteError> {
         let mut site = self.topology.write();
-        let Some(queue) = site.topology.find_queue(vhost, name) else { return Ok(Changed { outcome: 0, durable: false }) };
+        let Some(queue) = site.topology.find_queue(vhost, name) else {
+            return Ok(Changed {
+                outcome: 0,
+                durable: false,
+            });
+        };
         let cell = self.shard_of(queue.id);
         let mut running = cell.lock();
         let mut dispatch = crate::dispatch::Dispatch::new(self, cell.index);
         let crate::shards::Running { shard, outlets } = &mut *running;
         let messages = shard.delete(queue.id, if_unused, if_empty, &mut dispatch.to(outlets))?;
-        let Site { topology, unwritten, dropped } = &mut *site;
+        let Site {
+            topology,
+            unwritten,
+            dropped,
+        } = &mut *site;
         let before = unwritten.len();
         topology.delete_queue(vhost, name, unwritten);
         dropped.push(queue.id);
@@ -158,7 +173,11 @@ impl Broker {
         dispatch.send_pages();
         drop(running);
         dispatch.after_unlock();
-        Ok(Changed { outcome: messages, durable })
+        cell.run_if_needed(self);
+        Ok(Changed {
+            outcome: messages,
+            durable,
+        })
     }
 
     /// A connection is gone, and the queues that were its own with it.

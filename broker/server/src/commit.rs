@@ -159,7 +159,11 @@ impl Commits {
         let epoch = Epoch(self.open.fetch_add(1, Ordering::SeqCst));
         let waiters = std::mem::take(&mut asks.waiters);
         (asks.wanted, asks.dirty_since, asks.checkpoint_done) = (false, None, false);
-        Turn { epoch, waiters, stop: asks.stop }
+        Turn {
+            epoch,
+            waiters,
+            stop: asks.stop,
+        }
     }
 }
 
@@ -197,15 +201,18 @@ pub(crate) fn run(broker: &Arc<Broker>, mut journal: Journal) -> Journal {
 }
 
 /// Gathers everything that changed, and makes it durable.
-fn commit(broker: &Broker, journal: &mut Journal) -> Result<(), CommitError> {
+fn commit(broker: &Arc<Broker>, journal: &mut Journal) -> Result<(), CommitError> {
     let buffer = journal.buffer();
     for cell in &broker.shards {
-        cell.lock().shard.collect(&mut LogWriter::new(buffer));
+        cell.look(broker, |running| running.shard.collect(&mut LogWriter::new(buffer)));
     }
     // The topology comes last: the queues of all messages above are in it or in an earlier commit.
     let (changes, dropped) = broker.topology.write().take_unwritten();
     for change in &changes {
-        LogWriter::new(buffer).push(LogRecord::Topology { key: &change.key, value: change.value.as_deref() });
+        LogWriter::new(buffer).push(LogRecord::Topology {
+            key: &change.key,
+            value: change.value.as_deref(),
+        });
     }
     if journal.pending_bytes() == 0 {
         return Ok(());

@@ -24,7 +24,13 @@ impl Config {
     #[must_use]
     pub fn new(data: PathBuf, amqp: SocketAddr) -> Self {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { data, amqp, threads, limits: Limits::default(), store: StoreConfig::default() }
+        Self {
+            data,
+            amqp,
+            threads,
+            limits: Limits::default(),
+            store: StoreConfig::default(),
+        }
     }
 }
 

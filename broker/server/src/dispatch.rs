@@ -1,6 +1,7 @@
 //! The effects of a shard on the outside: deliveries into outlets, pages to the pager, the rest kept until the shard is unlocked.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use hashbrown::HashMap;
 use stoa_amqp::ShortString;
@@ -24,6 +25,7 @@ pub(crate) struct Dispatch<'b> {
     returns: Vec<Return>,
     pages: Pages,
     unused: Vec<QueueId>,
+    delivered: u64,
     /// Outlets whose task has to go on with the socket.
     wake: Vec<Arc<Outlet>>,
 }
@@ -46,6 +48,7 @@ impl<'b> Dispatch<'b> {
             returns: Vec::new(),
             pages: Vec::new(),
             unused: Vec::new(),
+            delivered: 0,
             wake: Vec::new(),
         }
     }
@@ -98,7 +101,12 @@ impl<'b> Dispatch<'b> {
         }
         self.stalled.clear();
         for back in std::mem::take(&mut self.returns) {
-            let command = Command::Requeue { queue: back.queue, consumer: Some(back.consumer), first: back.first, count: back.count };
+            let command = Command::Requeue {
+                queue: back.queue,
+                consumer: Some(back.consumer),
+                first: back.first,
+                count: back.count,
+            };
             shard.apply(command, &mut self.to(outlets));
             more = true;
         }
@@ -114,6 +122,12 @@ impl<'b> Dispatch<'b> {
 
     /// What must not be done while the shard is locked.
     pub(crate) fn after_unlock(&mut self) {
+        if self.delivered > 0 {
+            self.broker
+                .counters
+                .delivered
+                .fetch_add(std::mem::take(&mut self.delivered), Ordering::Relaxed);
+        }
         for outlet in self.wake.drain(..) {
             outlet.wake.notify_one();
         }
@@ -143,10 +157,18 @@ impl ToOutlets<'_, '_> {
 
 impl Effects for ToOutlets<'_, '_> {
     fn deliver(&mut self, delivery: Delivery<'_>) {
-        let delivered = self.outlet(delivery.consumer.outlet).is_some_and(|outlet| outlet.deliver(&delivery));
+        self.dispatch.delivered += u64::from(delivery.records.count);
+        let delivered = self
+            .outlet(delivery.consumer.outlet)
+            .is_some_and(|outlet| outlet.deliver(&delivery));
         if !delivered && !delivery.consumer.no_ack {
             let (queue, consumer, first, count) = (delivery.queue, delivery.consumer.id, delivery.first, delivery.records.count);
-            self.dispatch.returns.push(Return { queue, consumer, first, count });
+            self.dispatch.returns.push(Return {
+                queue,
+                consumer,
+                first,
+                count,
+            });
         }
     }
 

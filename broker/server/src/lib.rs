@@ -80,32 +80,61 @@ const EVENT_INTERVAL: u32 = 4;
 /// # Errors
 /// [`StartError`]; nothing is left running.
 pub fn start(config: Config) -> Result<Running, StartError> {
-    let listener = listener::bind(config.amqp).map_err(|error| StartError::Listen { address: config.amqp, error })?;
+    let listener = listener::bind(config.amqp).map_err(|error| StartError::Listen {
+        address: config.amqp,
+        error,
+    })?;
     let amqp = listener.local_addr()?;
-    let options =
-        StoreOptions { segment_bytes: config.store.segment_bytes, sync: config.store.sync, ..StoreOptions::new(config.data.clone()) };
+    let options = StoreOptions {
+        segment_bytes: config.store.segment_bytes,
+        sync: config.store.sync,
+        ..StoreOptions::new(config.data.clone())
+    };
     let mut store = Store::open(&options)?;
     let recovered = recovery::recover(&mut store, &config)?;
     let (pager, pages) = pager::Pager::new(store.tables);
     let runtimes = (0..config.threads).map(runtime).collect::<io::Result<Vec<_>>>()?;
-    let shards = recovered.shards.into_iter().enumerate().map(|(index, shard)| shards::ShardCell::new(index, shard)).collect();
-    let broker =
-        Arc::new(Broker::new(broker::Parts { config, topology: recovered.topology, shards, pager, runtimes, journal: &store.journal }));
+    let shards = recovered
+        .shards
+        .into_iter()
+        .enumerate()
+        .map(|(index, shard)| shards::ShardCell::new(index, shard))
+        .collect();
+    let broker = Arc::new(Broker::new(broker::Parts {
+        config,
+        topology: recovered.topology,
+        shards,
+        pager,
+        runtimes,
+        journal: &store.journal,
+    }));
     let commit = {
         let broker = broker.clone();
-        std::thread::Builder::new().name("commit".into()).spawn(move || commit::run(&broker, store.journal))?
+        std::thread::Builder::new()
+            .name("commit".into())
+            .spawn(move || commit::run(&broker, store.journal))?
     };
     let pager = {
         let broker = broker.clone();
-        std::thread::Builder::new().name("pager".into()).spawn(move || pager::run(&broker, &pages))?
+        std::thread::Builder::new()
+            .name("pager".into())
+            .spawn(move || pager::run(&broker, &pages))?
     };
     broker.runtimes[0].spawn(listener::accept(broker.clone(), listener));
-    Ok(Running { broker, amqp, commit, pager })
+    Ok(Running {
+        broker,
+        amqp,
+        commit,
+        pager,
+    })
 }
 
 /// A thread that serves connections, and the way to it.
 fn runtime(index: usize) -> io::Result<tokio::runtime::Handle> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().event_interval(EVENT_INTERVAL).build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .event_interval(EVENT_INTERVAL)
+        .build()?;
     let handle = runtime.handle().clone();
     let serve = move || runtime.block_on(std::future::pending::<()>());
     std::thread::Builder::new().name(format!("serve-{index}")).spawn(serve)?;

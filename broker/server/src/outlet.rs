@@ -81,7 +81,12 @@ pub(crate) enum Flush {
 
 impl Outlet {
     pub(crate) fn new(id: ConnectionId, socket: OwnedWriteHalf) -> Self {
-        Self { id, socket, wake: Notify::new(), state: Arc::default() }
+        Self {
+            id,
+            socket,
+            wake: Notify::new(),
+            state: Arc::default(),
+        }
     }
 
     pub(crate) fn lock(&self) -> LockedOutlet {
@@ -238,9 +243,14 @@ impl OutletState {
             return false;
         }
         self.buffer();
-        let Some(channel) = self.channels.get_mut(&consumer.channel) else { return false };
+        let Some(channel) = self.channels.get_mut(&consumer.channel) else {
+            return false;
+        };
         let count = delivery.records.count;
-        let mut tag = channel.unacked.delivered(Some(consumer.id), delivery.queue, delivery.first, count, consumer.no_ack).0;
+        let mut tag = channel
+            .unacked
+            .delivered(Some(consumer.id), delivery.queue, delivery.first, count, consumer.no_ack)
+            .0;
         for record in delivery.records.iter() {
             fast::write_deliver(
                 &mut self.buffer,
@@ -260,9 +270,14 @@ impl OutletState {
 
     /// The queue of a consumer is gone: forgets the consumer and tells the client, if it wants to know.
     pub(crate) fn cancelled(&mut self, channel: u16, tag: &ShortString) {
-        let known = self.channel(channel).is_some_and(|channel| channel.consumers.remove(tag.as_bytes()).is_some());
+        let known = self
+            .channel(channel)
+            .is_some_and(|channel| channel.consumers.remove(tag.as_bytes()).is_some());
         if known && self.cancel_notify && !self.dead {
-            let cancel = stoa_amqp::basic::Cancel { consumer_tag: tag.as_short(), no_wait: true };
+            let cancel = stoa_amqp::basic::Cancel {
+                consumer_tag: tag.as_short(),
+                no_wait: true,
+            };
             stoa_amqp::Method::BasicCancel(cancel).write_frame(channel, self.buffer());
         }
     }

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use stoa_amqp::Table;
+use stoa_core::ids::QueueId;
 use stoa_core::shard::Counts;
 
 use crate::broker::Broker;
@@ -77,7 +78,7 @@ pub struct ConnectionView {
 impl Broker {
     /// The broker as a whole.
     #[must_use]
-    pub fn overview(&self) -> Overview {
+    pub fn overview(self: &Arc<Self>) -> Overview {
         let queues = self.queues();
         let sum = |count: fn(&Counts) -> u64| queues.iter().map(|view| count(&view.counts)).sum();
         let connections = self.connections();
@@ -97,32 +98,50 @@ impl Broker {
             acknowledged: counters.acknowledged.load(Ordering::Relaxed),
             connections_opened: counters.connections_opened.load(Ordering::Relaxed),
             connections_closed: counters.connections_closed.load(Ordering::Relaxed),
-            resident_bytes: self.shards.iter().map(|cell| cell.lock().shard.resident_bytes()).sum(),
+            resident_bytes: self
+                .shards
+                .iter()
+                .map(|cell| cell.look(self, |running| running.shard.resident_bytes()))
+                .sum(),
             commit: self.commits.status(),
         }
     }
 
     /// All queues with their counts, by virtual host and name.
     #[must_use]
-    pub fn queues(&self) -> Vec<QueueView> {
+    pub fn queues(self: &Arc<Self>) -> Vec<QueueView> {
         let mut queues: Vec<_> = all_queues(&self.topology.read().topology).cloned().collect();
         queues.sort_by(|a, b| (&a.vhost, &a.name).cmp(&(&b.vhost, &b.name)));
-        let mut views: Vec<QueueView> = queues.into_iter().map(|queue| QueueView { queue, counts: Counts::default() }).collect();
+        let mut views: Vec<QueueView> = queues
+            .into_iter()
+            .map(|queue| QueueView {
+                queue,
+                counts: Counts::default(),
+            })
+            .collect();
         for cell in &self.shards {
-            let running = cell.lock();
-            for view in views.iter_mut().filter(|view| self.shard_index(view.queue.id) == cell.index) {
-                view.counts = running.shard.counts(view.queue.id).unwrap_or_default();
-            }
+            cell.look(self, |running| {
+                for view in views.iter_mut().filter(|view| self.shard_index(view.queue.id) == cell.index) {
+                    view.counts = running.shard.counts(view.queue.id).unwrap_or_default();
+                }
+            });
         }
         views
     }
 
     /// One queue with its counts.
     #[must_use]
-    pub fn queue(&self, vhost: &str, name: &str) -> Option<QueueView> {
+    pub fn queue(self: &Arc<Self>, vhost: &str, name: &str) -> Option<QueueView> {
         let queue = self.topology.read().topology.find_queue(vhost, name.as_bytes())?;
-        let counts = self.shard_of(queue.id).lock().shard.counts(queue.id).unwrap_or_default();
+        let counts = self.counts(queue.id);
         Some(QueueView { queue, counts })
+    }
+
+    /// What is in a queue; nothing if there is no such queue.
+    pub(crate) fn counts(self: &Arc<Self>, queue: QueueId) -> Counts {
+        self.shard_of(queue)
+            .look(self, |running| running.shard.counts(queue))
+            .unwrap_or_default()
     }
 
     fn exchange_count(&self) -> usize {
@@ -139,7 +158,12 @@ impl Broker {
     /// Open connections, in the order in which they came.
     #[must_use]
     pub fn connections(&self) -> Vec<ConnectionView> {
-        let mut all: Vec<_> = self.connections.lock().iter().map(|(id, presence)| (*id, presence.clone())).collect();
+        let mut all: Vec<_> = self
+            .connections
+            .lock()
+            .iter()
+            .map(|(id, presence)| (*id, presence.clone()))
+            .collect();
         all.sort_by_key(|(id, _)| *id);
         all.into_iter()
             .map(|(_, presence)| {

@@ -20,7 +20,6 @@ use crate::dispatch::Dispatch;
 use crate::shards::{Pages, Running};
 
 /// What a shard asks of the pager.
-#[derive(Debug)]
 pub(crate) enum Page {
     /// Read a chunk.
     Load { queue: QueueId, chunk: Sequence },
@@ -28,6 +27,16 @@ pub(crate) enum Page {
     Store(StoredChunk),
     /// Chunks are settled: delete all whose first sequence lies in this range, both ends included.
     Forget { queue: QueueId, first: Sequence, last: Sequence },
+}
+
+impl std::fmt::Debug for Page {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Page::Load { queue, chunk } => write!(f, "load {queue}/{chunk}"),
+            Page::Store(chunk) => write!(f, "store {}/{} ({} octets)", chunk.queue, chunk.first, self.bytes()),
+            Page::Forget { queue, first, last } => write!(f, "forget {queue}/{first}..={last}"),
+        }
+    }
 }
 
 impl Page {
@@ -60,7 +69,14 @@ impl Pager {
     /// The handle, and what the thread is run with.
     pub(crate) fn new(tables: Tables) -> (Self, Inbox) {
         let (sender, receiver) = std::sync::mpsc::channel();
-        (Self { asks: Mutex::new(sender), tables, checkpoint_wanted: AtomicBool::new(false) }, Inbox(receiver))
+        (
+            Self {
+                asks: Mutex::new(sender),
+                tables,
+                checkpoint_wanted: AtomicBool::new(false),
+            },
+            Inbox(receiver),
+        )
     }
 
     fn send(&self, ask: Ask) {
@@ -144,13 +160,17 @@ pub(crate) fn run(broker: &Arc<Broker>, inbox: &Inbox) {
 
 fn drop_queue(tables: &Tables, queue: QueueId) -> Result<(), TableError> {
     let mut batch = Batch::new();
-    let (from, to) = (stored::chunk_key(queue, Sequence(0)), stored::chunk_key(QueueId(queue.0 + 1), Sequence(0)));
+    let (from, to) = (
+        stored::chunk_key(queue, Sequence(0)),
+        stored::chunk_key(QueueId(queue.0 + 1), Sequence(0)),
+    );
     batch.delete_range(Family::Chunks, &from, &to);
     batch.delete_range(Family::Acks, &from, &to);
     tables.write(&batch)
 }
 
 fn move_pages(broker: &Arc<Broker>, tables: &Tables, pages: Pages) -> Result<(), TableError> {
+    tracing::trace!(?pages, "moving");
     let mut answers: HashMap<usize, Vec<Command<'static>>> = HashMap::new();
     let mut batch = Batch::new();
     for (shard, page) in &pages {
@@ -160,7 +180,11 @@ fn move_pages(broker: &Arc<Broker>, tables: &Tables, pages: Pages) -> Result<(),
                 batch.put(Family::Acks, &key, &chunk.entry.encode());
                 if let Some(data) = &chunk.data {
                     batch.put(Family::Chunks, &key, data);
-                    let stored = Command::Stored { queue: chunk.queue, chunk: chunk.first, upto: chunk.upto };
+                    let stored = Command::Stored {
+                        queue: chunk.queue,
+                        chunk: chunk.first,
+                        upto: chunk.upto,
+                    };
                     answers.entry(*shard).or_default().push(stored);
                 }
             }
@@ -170,7 +194,9 @@ fn move_pages(broker: &Arc<Broker>, tables: &Tables, pages: Pages) -> Result<(),
                 batch.delete(Family::Acks, &key);
             }
             Page::Forget { queue, first, last } => {
-                let (from, to) = (stored::chunk_key(*queue, *first), stored::chunk_key(*queue, last.plus(1)));
+                let from = stored::chunk_key(*queue, *first);
+                // The range ends before its upper bound: the least key after the last one.
+                let to = [&stored::chunk_key(*queue, *last)[..], &[0]].concat();
                 batch.delete_range(Family::Chunks, &from, &to);
                 batch.delete_range(Family::Acks, &from, &to);
             }
@@ -208,10 +234,10 @@ fn begin_checkpoint(broker: &Arc<Broker>, last: bool) {
     let (position, began) = (broker.commits.next_commit(), Instant::now());
     for cell in &broker.shards {
         let mut dispatch = Dispatch::new(broker, cell.index);
-        let mut running = cell.lock();
-        let Running { shard, outlets } = &mut *running;
-        shard.checkpoint(&mut dispatch.to(outlets));
-        dispatch.send_pages();
+        cell.look(broker, |Running { shard, outlets }| {
+            shard.checkpoint(&mut dispatch.to(outlets));
+            dispatch.send_pages();
+        });
     }
     broker.pager.send(Ask::Complete(Checkpoint { position, began, last }));
 }

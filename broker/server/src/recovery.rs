@@ -45,7 +45,11 @@ pub(crate) fn recover(store: &mut Store, config: &Config) -> Result<Recovered, R
     let topology = restore_topology(store, position)?;
     let mut shards: Vec<Shard> = (0..config.threads).map(|_| Shard::new(limits(config))).collect();
     for queue in all_queues(&topology) {
-        let spec = QueueSpec { id: queue.id, durable: queue.durable, auto_delete: queue.auto_delete };
+        let spec = QueueSpec {
+            id: queue.id,
+            durable: queue.durable,
+            auto_delete: queue.auto_delete,
+        };
         shard_of(&mut shards, queue.id).create(spec);
     }
     let obsolete = restore_index(store, &mut shards)?;
@@ -67,7 +71,10 @@ pub(crate) fn recover(store: &mut Store, config: &Config) -> Result<Recovered, R
         "recovered"
     );
     if let Some(torn) = replayed.torn {
-        tracing::info!(?torn, "the journal's last commit was not finished when the broker stopped; nothing of it had been confirmed");
+        tracing::info!(
+            ?torn,
+            "the journal's last commit was not finished when the broker stopped; nothing of it had been confirmed"
+        );
     }
     store.tables.write(&obsolete)?;
     Ok(Recovered { topology, shards })
@@ -104,7 +111,11 @@ fn restore_topology(store: &Store, position: CommitNumber) -> Result<Topology, R
 
 fn limits(config: &Config) -> ShardLimits {
     let memory_bytes_max = (config.limits.memory_bytes_max / config.threads) as u64;
-    ShardLimits { memory_bytes_max, window_bytes: config.limits.window_bytes as u64, ..ShardLimits::default() }
+    ShardLimits {
+        memory_bytes_max,
+        window_bytes: config.limits.window_bytes as u64,
+        ..ShardLimits::default()
+    }
 }
 
 fn shard_of(shards: &mut [Shard], queue: QueueId) -> &mut Shard {

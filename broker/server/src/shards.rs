@@ -24,6 +24,8 @@ pub(crate) struct ShardCell {
     running: Mutex<Running>,
     inbox: Mutex<Vec<Waiting>>,
     inbox_bytes: AtomicUsize,
+    /// A runner had more to dispatch when it let go of the shard.
+    unfinished: AtomicBool,
     /// More messages in memory than configured, twice over: publishers wait for progress.
     pressed: AtomicBool,
     /// Counts what a connection may wait for: chunks that were loaded or stored, and the end of pressure.
@@ -42,11 +44,30 @@ pub(crate) struct Running {
 /// A command whose records lie in the batch's arena.
 #[derive(Clone, Debug)]
 pub(crate) enum Op {
-    Publish { queue: QueueId, start: usize, end: usize, count: u32 },
-    Settle { queue: QueueId, consumer: Option<ConsumerId>, first: Sequence, count: u32 },
-    Requeue { queue: QueueId, consumer: Option<ConsumerId>, first: Sequence, count: u32 },
-    Resume { outlet: OutletId },
-    Gone { outlet: OutletId },
+    Publish {
+        queue: QueueId,
+        start: usize,
+        end: usize,
+        count: u32,
+    },
+    Settle {
+        queue: QueueId,
+        consumer: Option<ConsumerId>,
+        first: Sequence,
+        count: u32,
+    },
+    Requeue {
+        queue: QueueId,
+        consumer: Option<ConsumerId>,
+        first: Sequence,
+        count: u32,
+    },
+    Resume {
+        outlet: OutletId,
+    },
+    Gone {
+        outlet: OutletId,
+    },
 }
 
 /// A batch for one shard.
@@ -68,7 +89,11 @@ pub(crate) struct Receipt {
 /// What waits in an inbox.
 #[derive(Debug)]
 enum Waiting {
-    Batch { ops: Vec<Op>, arena: Vec<u8>, receipt: Option<Receipt> },
+    Batch {
+        ops: Vec<Op>,
+        arena: Vec<u8>,
+        receipt: Option<Receipt>,
+    },
     /// The pager's answers.
     Answers(Vec<Command<'static>>),
 }
@@ -89,18 +114,37 @@ impl ShardCell {
     pub(crate) fn new(index: usize, shard: Shard) -> Self {
         Self {
             index,
-            running: Mutex::new(Running { shard, outlets: HashMap::new() }),
+            running: Mutex::new(Running {
+                shard,
+                outlets: HashMap::new(),
+            }),
             inbox: Mutex::default(),
             inbox_bytes: AtomicUsize::new(0),
+            unfinished: AtomicBool::new(false),
             pressed: AtomicBool::new(false),
             progress: AtomicU64::new(0),
             progressed: Notify::new(),
         }
     }
 
-    /// The shard itself, for rare things: whoever holds it is its runner, and calls [`ShardCell::finish`] if there may be something to deliver.
+    /// The shard itself, for rare things. Whoever comes meanwhile leaves its work behind and goes: after the unlock,
+    /// [`ShardCell::run_if_needed`] must follow.
     pub(crate) fn lock(&self) -> MutexGuard<'_, Running> {
         self.running.lock()
+    }
+
+    /// Calls `f` with the shard.
+    pub(crate) fn look<R>(&self, broker: &Arc<Broker>, f: impl FnOnce(&mut Running) -> R) -> R {
+        let outcome = f(&mut self.lock());
+        self.run_if_needed(broker);
+        outcome
+    }
+
+    /// Runs the shard if somebody left work while it was locked.
+    pub(crate) fn run_if_needed(&self, broker: &Arc<Broker>) {
+        if self.unfinished.load(Ordering::SeqCst) || self.inbox_bytes.load(Ordering::SeqCst) > 0 {
+            self.run_if_idle(broker);
+        }
     }
 
     /// Publishers should wait: more is in memory than twice the limit, or the inbox is full.
@@ -113,7 +157,11 @@ impl ShardCell {
         if let Some(running) = self.running.try_lock() {
             return self.run(broker, running, Some(job));
         }
-        let batch = Waiting::Batch { ops: job.ops.to_vec(), arena: job.arena.to_vec(), receipt: job.receipt.cloned() };
+        let batch = Waiting::Batch {
+            ops: job.ops.to_vec(),
+            arena: job.arena.to_vec(),
+            receipt: job.receipt.cloned(),
+        };
         if self.leave(batch) > broker.config.limits.inbox_bytes_max {
             let running = self.running.lock();
             self.run(broker, running, None);
@@ -132,8 +180,9 @@ impl ShardCell {
     /// Puts something into the inbox; gives the octets that wait there now.
     fn leave(&self, waiting: Waiting) -> usize {
         let bytes = waiting.bytes();
+        let inbox_bytes = self.inbox_bytes.fetch_add(bytes, Ordering::SeqCst) + bytes;
         self.inbox.lock().push(waiting);
-        self.inbox_bytes.fetch_add(bytes, Ordering::SeqCst) + bytes
+        inbox_bytes
     }
 
     /// How far the shard has come: a change means that what a connection waits for may have come about.
@@ -166,8 +215,14 @@ impl ShardCell {
         }
     }
 
+    /// Runs the shard, or makes sure that whoever has it does, after something was changed behind the lock.
+    pub(crate) fn run_soon(&self, broker: &Arc<Broker>) {
+        self.unfinished.store(true, Ordering::SeqCst);
+        self.run_if_idle(broker);
+    }
+
     /// Dispatches after something was changed behind the lock.
-    pub(crate) fn finish(&self, broker: &Arc<Broker>, running: MutexGuard<'_, Running>) {
+    fn finish(&self, broker: &Arc<Broker>, running: MutexGuard<'_, Running>) {
         self.run(broker, running, None);
     }
 
@@ -194,28 +249,43 @@ impl ShardCell {
             if !more && self.inbox_bytes.load(Ordering::SeqCst) == 0 {
                 return;
             }
+            if more {
+                self.unfinished.store(true, Ordering::SeqCst);
+            }
             if rounds == ROUNDS_MAX {
                 return broker.run_later(self.index);
             }
             match self.running.try_lock() {
                 Some(again) => running = again,
+                // Whoever has it looks at the inbox and at `unfinished` when it lets go.
                 None => return,
             }
         }
     }
 
     fn round(&self, running: &mut Running, dispatch: &mut Dispatch<'_>, job: Option<Job<'_>>) -> bool {
+        self.unfinished.store(false, Ordering::SeqCst);
         if self.inbox_bytes.load(Ordering::SeqCst) > 0 {
             let jobs = std::mem::take(&mut *self.inbox.lock());
             for waiting in jobs {
                 self.inbox_bytes.fetch_sub(waiting.bytes(), Ordering::SeqCst);
                 match waiting {
                     Waiting::Batch { ops, arena, receipt } => {
-                        apply(running, dispatch, &Job { ops: &ops, arena: &arena, receipt: receipt.as_ref() });
+                        apply(
+                            running,
+                            dispatch,
+                            &Job {
+                                ops: &ops,
+                                arena: &arena,
+                                receipt: receipt.as_ref(),
+                            },
+                        );
                     }
                     Waiting::Answers(answers) => {
                         let Running { shard, outlets } = running;
-                        answers.into_iter().for_each(|answer| shard.apply(answer, &mut dispatch.to(outlets)));
+                        answers
+                            .into_iter()
+                            .for_each(|answer| shard.apply(answer, &mut dispatch.to(outlets)));
                     }
                 }
             }
@@ -243,9 +313,35 @@ fn apply(running: &mut Running, dispatch: &mut Dispatch<'_>, job: &Job<'_>) {
 impl Op {
     fn command<'a>(&self, arena: &'a [u8]) -> Command<'a> {
         match *self {
-            Op::Publish { queue, start, end, count } => Command::Publish { queue, records: Records { bytes: &arena[start..end], count } },
-            Op::Settle { queue, consumer, first, count } => Command::Settle { queue, consumer, first, count },
-            Op::Requeue { queue, consumer, first, count } => Command::Requeue { queue, consumer, first, count },
+            Op::Publish { queue, start, end, count } => Command::Publish {
+                queue,
+                records: Records {
+                    bytes: &arena[start..end],
+                    count,
+                },
+            },
+            Op::Settle {
+                queue,
+                consumer,
+                first,
+                count,
+            } => Command::Settle {
+                queue,
+                consumer,
+                first,
+                count,
+            },
+            Op::Requeue {
+                queue,
+                consumer,
+                first,
+                count,
+            } => Command::Requeue {
+                queue,
+                consumer,
+                first,
+                count,
+            },
             Op::Resume { outlet } => Command::Resume { outlet },
             Op::Gone { outlet } => Command::Gone { outlet },
         }
@@ -278,16 +374,28 @@ impl Broker {
 
     /// A connection's socket has taken everything: the shard may deliver to it again.
     pub(crate) fn resume(self: &Arc<Self>, shard: usize, outlet: OutletId) {
-        self.shards[shard].submit(self, Job { ops: &[Op::Resume { outlet }], arena: &[], receipt: None });
+        self.shards[shard].submit(
+            self,
+            Job {
+                ops: &[Op::Resume { outlet }],
+                arena: &[],
+                receipt: None,
+            },
+        );
     }
 
     /// A connection is gone, and its consumers with it.
     pub(crate) fn forget_outlet(self: &Arc<Self>, outlet: OutletId) {
         for cell in &self.shards {
-            let mut running = cell.lock();
-            if running.outlets.remove(&outlet).is_some() {
-                drop(running);
-                cell.submit(self, Job { ops: &[Op::Gone { outlet }], arena: &[], receipt: None });
+            if cell.look(self, |running| running.outlets.remove(&outlet).is_some()) {
+                cell.submit(
+                    self,
+                    Job {
+                        ops: &[Op::Gone { outlet }],
+                        arena: &[],
+                        receipt: None,
+                    },
+                );
             }
         }
     }

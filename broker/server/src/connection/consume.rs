@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use stoa_amqp::{basic, channel, confirm};
 use stoa_amqp::{Method, ReplyCode, ShortString, fast};
+use stoa_amqp::{basic, channel, confirm};
 use stoa_core::channel::Settled;
 use stoa_core::ids::DeliveryTag;
 use stoa_core::shard::{Consumer, GetOutcome};
@@ -20,7 +20,15 @@ impl Open {
         match method {
             Method::BasicAck(ack) => return self.settle(broker, batch, number, ack.delivery_tag, ack.multiple, Some(false), method.id()),
             Method::BasicNack(nack) => {
-                return self.settle(broker, batch, number, nack.delivery_tag, nack.multiple, Some(nack.requeue), method.id());
+                return self.settle(
+                    broker,
+                    batch,
+                    number,
+                    nack.delivery_tag,
+                    nack.multiple,
+                    Some(nack.requeue),
+                    method.id(),
+                );
             }
             Method::BasicReject(reject) => {
                 return self.settle(broker, batch, number, reject.delivery_tag, false, Some(reject.requeue), method.id());
@@ -28,11 +36,9 @@ impl Open {
             Method::ExchangeDeclare(_) | Method::ExchangeDelete(_) | Method::ExchangeBind(_) | Method::ExchangeUnbind(_) => {
                 return self.declare_method(broker, batch, number, method);
             }
-            Method::QueueDeclare(_)
-            | Method::QueueBind(_)
-            | Method::QueueUnbind(_)
-            | Method::QueuePurge(_)
-            | Method::QueueDelete(_) => return self.declare_method(broker, batch, number, method),
+            Method::QueueDeclare(_) | Method::QueueBind(_) | Method::QueueUnbind(_) | Method::QueuePurge(_) | Method::QueueDelete(_) => {
+                return self.declare_method(broker, batch, number, method);
+            }
             _ => {}
         }
         // What the answers before this one wait for comes first: a delivery must not overtake them.
@@ -65,9 +71,11 @@ impl Open {
                 Ok(None)
             }
             Method::ChannelFlow(_) => Err(Exception::connection(ReplyCode::NotImplemented, method.id(), "active=false")),
-            Method::TxSelect(_) | Method::TxCommit(_) | Method::TxRollback(_) => {
-                Err(Exception::connection(ReplyCode::NotImplemented, method.id(), "transactions are not implemented, use publisher confirms"))
-            }
+            Method::TxSelect(_) | Method::TxCommit(_) | Method::TxRollback(_) => Err(Exception::connection(
+                ReplyCode::NotImplemented,
+                method.id(),
+                "transactions are not implemented, use publisher confirms",
+            )),
             method => Err(misplaced(method)),
         }
     }
@@ -105,37 +113,56 @@ impl Open {
             prefetch: self.channels.get(&number).map_or(0, |channel| channel.prefetch),
             arguments: consume.arguments.to_table(),
         };
-        let reference = ConsumerRef { id: consumer.id, queue: queue.id };
+        let reference = ConsumerRef {
+            id: consumer.id,
+            queue: queue.id,
+        };
         let cell = broker.shard_of(queue.id);
-        let mut running = cell.lock();
-        let mut state = self.outlet.lock();
-        let Some(out) = state.channel(number) else { return Ok(None) };
-        if out.consumers.contains_key(tag.as_bytes()) {
-            let text = format!("attempt to reuse consumer tag '{tag}'");
-            return Err(Exception::connection(ReplyCode::NotAllowed, cause, text));
-        }
-        running.shard.consume(queue.id, consumer).map_err(|_| {
-            let text = format!("queue '{}' in vhost '{}' in exclusive use", queue.name, self.vhost);
-            Exception::new(ReplyCode::AccessRefused, cause, text)
-        })?;
-        out.consumers.insert(tag.clone(), reference);
-        if !consume.no_wait {
-            let ok = basic::ConsumeOk { consumer_tag: tag.as_short() };
-            Method::BasicConsumeOk(ok).write_frame(number, state.reply_buffer());
-        }
-        drop(state);
-        running.outlets.entry(self.id).or_insert_with(|| self.outlet.clone());
-        cell.finish(broker, running);
-        Ok(None)
+        let registered = cell.look(broker, |running| {
+            let mut state = self.outlet.lock();
+            let Some(out) = state.channel(number) else { return Ok(()) };
+            if out.consumers.contains_key(tag.as_bytes()) {
+                return Err(Exception::connection(
+                    ReplyCode::NotAllowed,
+                    cause,
+                    format!("attempt to reuse consumer tag '{tag}'"),
+                ));
+            }
+            running.shard.consume(queue.id, consumer).map_err(|_| {
+                let text = format!("queue '{}' in vhost '{}' in exclusive use", queue.name, self.vhost);
+                Exception::new(ReplyCode::AccessRefused, cause, text)
+            })?;
+            out.consumers.insert(tag.clone(), reference);
+            if !consume.no_wait {
+                let ok = basic::ConsumeOk {
+                    consumer_tag: tag.as_short(),
+                };
+                Method::BasicConsumeOk(ok).write_frame(number, state.reply_buffer());
+            }
+            running.outlets.entry(self.id).or_insert_with(|| self.outlet.clone());
+            Ok(())
+        });
+        // The answer is in the outlet before the first delivery.
+        cell.run_soon(broker);
+        registered.map(|()| None)
     }
 
     fn cancel(&mut self, broker: &Arc<Broker>, number: u16, cancel: &basic::Cancel<'_>) -> Outcome {
-        let consumer = self.outlet.lock().channel(number).and_then(|out| out.consumers.remove(cancel.consumer_tag.as_bytes()));
+        let consumer = self
+            .outlet
+            .lock()
+            .channel(number)
+            .and_then(|out| out.consumers.remove(cancel.consumer_tag.as_bytes()));
         if let Some(consumer) = consumer {
             self.end_consumer(broker, consumer);
         }
         if !cancel.no_wait {
-            self.reply(number, &Method::BasicCancelOk(basic::CancelOk { consumer_tag: cancel.consumer_tag }));
+            self.reply(
+                number,
+                &Method::BasicCancelOk(basic::CancelOk {
+                    consumer_tag: cancel.consumer_tag,
+                }),
+            );
         }
         Ok(None)
     }
@@ -157,7 +184,17 @@ impl Open {
                 let tag = out.unacked.delivered(None, queue.id, got.sequence, 1, get.no_ack);
                 let (record, remaining) = (got.record, got.remaining.min(u64::from(u32::MAX)) as u32);
                 let (envelope, header, body) = (record.envelope(), record.header(), record.body());
-                fast::write_get_ok(state.buffer(), number, tag.0, got.redelivered, envelope, remaining, header, body, frame_max);
+                fast::write_get_ok(
+                    state.buffer(),
+                    number,
+                    tag.0,
+                    got.redelivered,
+                    envelope,
+                    remaining,
+                    header,
+                    body,
+                    frame_max,
+                );
             })
         });
         match outcome {
@@ -184,7 +221,13 @@ impl Open {
             None => Ok(()),
         };
         known.map_err(|_| Exception::new(ReplyCode::PreconditionFailed, cause, format!("unknown delivery tag {tag}")))?;
-        for Settled { queue, consumer, first, count } in settled {
+        for Settled {
+            queue,
+            consumer,
+            first,
+            count,
+        } in settled
+        {
             if requeue == Some(true) {
                 batch.requeue(broker, queue, consumer, first, count);
             } else {
@@ -198,8 +241,19 @@ impl Open {
         if !requeue {
             return Err(Exception::connection(ReplyCode::NotImplemented, cause, "requeue=false"));
         }
-        let unacked = self.outlet.lock().channel(number).map(|out| out.unacked.take_all()).unwrap_or_default();
-        for Settled { queue, consumer, first, count } in unacked {
+        let unacked = self
+            .outlet
+            .lock()
+            .channel(number)
+            .map(|out| out.unacked.take_all())
+            .unwrap_or_default();
+        for Settled {
+            queue,
+            consumer,
+            first,
+            count,
+        } in unacked
+        {
             batch.requeue(broker, queue, consumer, first, count);
         }
         batch.submit(broker, &self.outlet, &self.route);

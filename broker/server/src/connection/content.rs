@@ -1,7 +1,7 @@
 //! Content that comes in several frames: method, header, and as many body frames as it takes, with other channels' frames between them.
 
-use stoa_amqp::content::ContentHeader;
 use stoa_amqp::basic;
+use stoa_amqp::content::ContentHeader;
 use stoa_amqp::{Method, ReplyCode};
 
 use super::error::Exception;
@@ -29,7 +29,14 @@ impl Incoming {
             envelope.extend_from_slice(part.as_bytes());
         }
         let exchange_size = publish.exchange.as_bytes().len();
-        Self { envelope, exchange_size, mandatory: publish.mandatory, header: None, body: Vec::new(), body_size: 0 }
+        Self {
+            envelope,
+            exchange_size,
+            mandatory: publish.mandatory,
+            header: None,
+            body: Vec::new(),
+            body_size: 0,
+        }
     }
 
     /// Takes the content header. `Err`: the frame is malformed, or it is not a header's turn.
@@ -42,7 +49,10 @@ impl Incoming {
         self.body_size = header.body_size;
         self.header = Some(payload.to_vec());
         if header.body_size > message_size_max {
-            let text = format!("message size {} is larger than configured max size {message_size_max}", header.body_size);
+            let text = format!(
+                "message size {} is larger than configured max size {message_size_max}",
+                header.body_size
+            );
             return Err(Exception::new(ReplyCode::PreconditionFailed, (60, 40), text));
         }
         self.body.reserve_exact(header.body_size.min(BODY_RESERVED_MAX) as usize);

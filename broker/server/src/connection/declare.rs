@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use stoa_amqp::{exchange, queue};
 use stoa_amqp::{Method, ReplyCode, ShortStr};
+use stoa_amqp::{exchange, queue};
 use stoa_core::shard::QueueSpec;
 use stoa_core::topology::{ExchangeDeclare, QueueDeclare, TopologyError};
 
@@ -23,25 +23,57 @@ impl Open {
                     topology.delete_exchange(&self.actor(), delete.exchange.as_bytes(), delete.if_unused, changes)
                 });
                 done.outcome.map_err(|error| Exception::of_topology(&error, method.id()))?;
-                self.answer(broker, number, delete.no_wait, &Method::ExchangeDeleteOk(exchange::DeleteOk {}), done.durable);
+                self.answer(
+                    broker,
+                    number,
+                    delete.no_wait,
+                    &Method::ExchangeDeleteOk(exchange::DeleteOk {}),
+                    done.durable,
+                );
                 Ok(None)
             }
             Method::ExchangeBind(bind) => {
                 let done = broker.change_topology(|topology, changes| {
                     let (destination, source) = (bind.destination.as_bytes(), bind.source.as_bytes());
-                    topology.bind_exchange(&self.actor(), destination, source, bind.routing_key.as_bytes(), &bind.arguments.to_table(), changes)
+                    topology.bind_exchange(
+                        &self.actor(),
+                        destination,
+                        source,
+                        bind.routing_key.as_bytes(),
+                        &bind.arguments.to_table(),
+                        changes,
+                    )
                 });
                 done.outcome.map_err(|error| Exception::of_topology(&error, method.id()))?;
-                self.answer(broker, number, bind.no_wait, &Method::ExchangeBindOk(exchange::BindOk {}), done.durable);
+                self.answer(
+                    broker,
+                    number,
+                    bind.no_wait,
+                    &Method::ExchangeBindOk(exchange::BindOk {}),
+                    done.durable,
+                );
                 Ok(None)
             }
             Method::ExchangeUnbind(bind) => {
                 let done = broker.change_topology(|topology, changes| {
                     let (destination, source) = (bind.destination.as_bytes(), bind.source.as_bytes());
-                    topology.unbind_exchange(&self.actor(), destination, source, bind.routing_key.as_bytes(), &bind.arguments.to_table(), changes)
+                    topology.unbind_exchange(
+                        &self.actor(),
+                        destination,
+                        source,
+                        bind.routing_key.as_bytes(),
+                        &bind.arguments.to_table(),
+                        changes,
+                    )
                 });
                 done.outcome.map_err(|error| Exception::of_topology(&error, method.id()))?;
-                self.answer(broker, number, bind.no_wait, &Method::ExchangeUnbindOk(exchange::UnbindOk {}), done.durable);
+                self.answer(
+                    broker,
+                    number,
+                    bind.no_wait,
+                    &Method::ExchangeUnbindOk(exchange::UnbindOk {}),
+                    done.durable,
+                );
                 Ok(None)
             }
             Method::QueueDeclare(declare) => self.queue_declare(broker, number, declare, method.id()),
@@ -89,14 +121,28 @@ impl Open {
         };
         let done = broker.change_topology(|topology, changes| topology.declare_exchange(&self.actor(), &wanted, changes));
         done.outcome.map_err(|error| Exception::of_topology(&error, cause))?;
-        self.answer(broker, number, declare.no_wait, &Method::ExchangeDeclareOk(exchange::DeclareOk {}), done.durable);
+        self.answer(
+            broker,
+            number,
+            declare.no_wait,
+            &Method::ExchangeDeclareOk(exchange::DeclareOk {}),
+            done.durable,
+        );
         Ok(None)
     }
 
     fn queue_declare(&mut self, broker: &Arc<Broker>, number: u16, declare: &queue::Declare<'_>, cause: (u16, u16)) -> Outcome {
         // A passive declaration without a name asks for the queue that the channel declared last.
-        let name = if declare.passive { self.queue_name(number, declare.queue, cause)? } else { declare.queue.into() };
-        let generated = if name.is_empty() { uuid::Uuid::new_v4().simple().to_string() } else { String::new() };
+        let name = if declare.passive {
+            self.queue_name(number, declare.queue, cause)?
+        } else {
+            declare.queue.into()
+        };
+        let generated = if name.is_empty() {
+            uuid::Uuid::new_v4().simple().to_string()
+        } else {
+            String::new()
+        };
         let wanted = QueueDeclare {
             name: name.as_bytes(),
             generated: &generated,
@@ -110,18 +156,26 @@ impl Open {
             let declared = topology.declare_queue(&self.actor(), &wanted, changes)?;
             if declared.created {
                 let queue = &declared.queue;
-                let spec = QueueSpec { id: queue.id, durable: queue.durable && queue.exclusive.is_none(), auto_delete: queue.auto_delete };
+                let spec = QueueSpec {
+                    id: queue.id,
+                    durable: queue.durable && queue.exclusive.is_none(),
+                    auto_delete: queue.auto_delete,
+                };
                 broker.shard_of(queue.id).lock().shard.create(spec);
             }
             Ok::<_, TopologyError>(declared)
         });
         let queue = done.outcome.map_err(|error| Exception::of_topology(&error, cause))?.queue;
-        let counts = broker.shard_of(queue.id).lock().shard.counts(queue.id).unwrap_or_default();
+        let counts = broker.counts(queue.id);
         if let Some(channel) = self.channels.get_mut(&number) {
             channel.last_queue = Some(queue.name.clone());
         }
         let message_count = counts.ready.min(u64::from(u32::MAX)) as u32;
-        let ok = queue::DeclareOk { queue: queue.name.as_short(), message_count, consumer_count: counts.consumers };
+        let ok = queue::DeclareOk {
+            queue: queue.name.as_short(),
+            message_count,
+            consumer_count: counts.consumers,
+        };
         self.answer(broker, number, declare.no_wait, &Method::QueueDeclareOk(ok), done.durable);
         Ok(None)
     }
@@ -129,7 +183,13 @@ impl Open {
     fn queue_purge(&mut self, broker: &Arc<Broker>, number: u16, purge: &queue::Purge<'_>, cause: (u16, u16)) -> Outcome {
         let queue = self.readable_queue(broker, number, purge.queue, cause)?;
         let message_count = broker.with_shard(queue.id, |shard, effects| shard.purge(queue.id, effects));
-        self.answer(broker, number, purge.no_wait, &Method::QueuePurgeOk(queue::PurgeOk { message_count }), queue.durable);
+        self.answer(
+            broker,
+            number,
+            purge.no_wait,
+            &Method::QueuePurgeOk(queue::PurgeOk { message_count }),
+            queue.durable,
+        );
         Ok(None)
     }
 
@@ -138,7 +198,9 @@ impl Open {
         let checked = {
             let site = broker.topology.read();
             let topology = &site.topology;
-            topology.check_configure(&self.actor(), name.as_bytes()).and_then(|()| topology.queue(&self.actor(), name.as_bytes()))
+            topology
+                .check_configure(&self.actor(), name.as_bytes())
+                .and_then(|()| topology.queue(&self.actor(), name.as_bytes()))
         };
         if let Err(error) = checked {
             // Deleting what is not there is no error (RabbitMQ).
@@ -148,9 +210,15 @@ impl Open {
         }
         let deleted = broker.delete_queue_if(&self.vhost, name.as_bytes(), delete.if_unused, delete.if_empty);
         let deleted = deleted.map_err(|error| {
-            Exception::new(ReplyCode::PreconditionFailed, cause, format!("queue '{name}' in vhost '{}' {error}", self.vhost))
+            Exception::new(
+                ReplyCode::PreconditionFailed,
+                cause,
+                format!("queue '{name}' in vhost '{}' {error}", self.vhost),
+            )
         })?;
-        let ok = queue::DeleteOk { message_count: deleted.outcome };
+        let ok = queue::DeleteOk {
+            message_count: deleted.outcome,
+        };
         self.answer(broker, number, delete.no_wait, &Method::QueueDeleteOk(ok), deleted.durable);
         Ok(None)
     }
@@ -165,8 +233,13 @@ impl Open {
     ) -> Result<Arc<stoa_core::topology::Queue>, Exception> {
         let name = self.queue_name(number, name, cause)?;
         let site = broker.topology.read();
-        let queue = site.topology.queue(&self.actor(), name.as_bytes()).map_err(|error| Exception::of_topology(&error, cause))?;
-        site.topology.check_read(&self.actor(), name.as_bytes()).map_err(|error| Exception::of_topology(&error, cause))?;
+        let queue = site
+            .topology
+            .queue(&self.actor(), name.as_bytes())
+            .map_err(|error| Exception::of_topology(&error, cause))?;
+        site.topology
+            .check_read(&self.actor(), name.as_bytes())
+            .map_err(|error| Exception::of_topology(&error, cause))?;
         Ok(queue)
     }
 }

@@ -1,7 +1,7 @@
 //! What ends a channel or a connection, and how it is put on the wire.
 
-use stoa_amqp::{channel, connection};
 use stoa_amqp::{Method, ReplyCode, ShortStr, WireError};
+use stoa_amqp::{channel, connection};
 use stoa_core::topology::TopologyError;
 
 /// A peer's mistake, or the broker's refusal. AMQP 0-9-1 calls them exceptions: a channel exception closes the channel, a connection
@@ -26,12 +26,22 @@ impl Exception {
     /// A channel exception (a connection exception if the code is a hard error).
     pub(crate) fn new(code: ReplyCode, cause: (u16, u16), text: impl Into<String>) -> Self {
         let scope = if code.is_hard() { Scope::Connection } else { Scope::Channel };
-        Self { code, text: text.into(), cause, scope }
+        Self {
+            code,
+            text: text.into(),
+            cause,
+            scope,
+        }
     }
 
     /// A connection exception, whatever the code.
     pub(crate) fn connection(code: ReplyCode, cause: (u16, u16), text: impl Into<String>) -> Self {
-        Self { code, text: text.into(), cause, scope: Scope::Connection }
+        Self {
+            code,
+            text: text.into(),
+            cause,
+            scope: Scope::Connection,
+        }
     }
 
     pub(crate) fn of_topology(error: &TopologyError, cause: (u16, u16)) -> Self {
@@ -56,8 +66,20 @@ impl Exception {
         let (class_id, method_id) = self.cause;
         let reply_code = self.code.code();
         match self.scope {
-            Scope::Channel => Method::ChannelClose(channel::Close { reply_code, reply_text, class_id, method_id }).write_frame(channel, out),
-            Scope::Connection => Method::ConnectionClose(connection::Close { reply_code, reply_text, class_id, method_id }).write_frame(0, out),
+            Scope::Channel => Method::ChannelClose(channel::Close {
+                reply_code,
+                reply_text,
+                class_id,
+                method_id,
+            })
+            .write_frame(channel, out),
+            Scope::Connection => Method::ConnectionClose(connection::Close {
+                reply_code,
+                reply_text,
+                class_id,
+                method_id,
+            })
+            .write_frame(0, out),
         }
     }
 }

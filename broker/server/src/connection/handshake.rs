@@ -87,7 +87,10 @@ fn server_properties() -> Table {
         "authentication_failure_close",
         "per_consumer_qos",
     ];
-    let capabilities = capabilities.into_iter().map(|name| (ShortString::from(name), Value::Bool(true))).collect();
+    let capabilities = capabilities
+        .into_iter()
+        .map(|name| (ShortString::from(name), Value::Bool(true)))
+        .collect();
     [
         ("capabilities", Value::Table(capabilities)),
         ("cluster_name", text("stoa")),
@@ -103,13 +106,24 @@ fn server_properties() -> Table {
 
 impl Handshake {
     /// Takes the next method and appends the answer.
-    pub(crate) fn take(self, method: &Method<'_>, broker: &Broker, peer: IpAddr, id: ConnectionId, out: &mut Vec<u8>) -> Result<Step, Exception> {
+    pub(crate) fn take(
+        self,
+        method: &Method<'_>,
+        broker: &Broker,
+        peer: IpAddr,
+        id: ConnectionId,
+        out: &mut Vec<u8>,
+    ) -> Result<Step, Exception> {
         match (self, method) {
             (Handshake::AwaitStartOk, Method::ConnectionStartOk(start_ok)) => {
                 let client = authenticate(start_ok, broker, peer)?;
                 let limits = &broker.config.limits;
                 let heartbeat = limits.heartbeat.as_secs().min(u64::from(u16::MAX)) as u16;
-                let tune = connection::Tune { channel_max: limits.channel_max, frame_max: limits.frame_max, heartbeat };
+                let tune = connection::Tune {
+                    channel_max: limits.channel_max,
+                    frame_max: limits.frame_max,
+                    heartbeat,
+                };
                 Method::ConnectionTune(tune).write_frame(0, out);
                 Ok(Step::Next(Handshake::AwaitTuneOk(client)))
             }
@@ -132,9 +146,11 @@ impl Handshake {
                 tracing::debug!(connection = %id, user = %client.user, vhost, "open");
                 Ok(Step::Open(Box::new(Opened { client, tuned, vhost })))
             }
-            (_, method) => {
-                Err(Exception::connection(ReplyCode::CommandInvalid, method.id(), format!("{} does not belong here in the handshake", method.name())))
-            }
+            (_, method) => Err(Exception::connection(
+                ReplyCode::CommandInvalid,
+                method.id(),
+                format!("{} does not belong here in the handshake", method.name()),
+            )),
         }
     }
 }
@@ -156,7 +172,11 @@ fn authenticate(start_ok: &connection::StartOk<'_>, broker: &Broker, peer: IpAdd
     };
     let accepted = credentials.filter(|(user, password)| broker.topology.read().topology.authenticate(user, password, peer.is_loopback()));
     match accepted {
-        Some((user, _)) => Ok(Client { user, cancel_notify: capability("consumer_cancel_notify"), properties }),
+        Some((user, _)) => Ok(Client {
+            user,
+            cancel_notify: capability("consumer_cancel_notify"),
+            properties,
+        }),
         None => {
             tracing::warn!(%peer, mechanism, "login refused");
             let text = format!("Login was refused using authentication mechanism {mechanism}. For details see the broker logfile.");
@@ -197,7 +217,10 @@ fn tuned(ok: &connection::TuneOk, limits: &Limits) -> Result<Tuned, Exception> {
         return Err(refused("frame_max", ok.frame_max, limits.frame_max));
     }
     if ok.frame_max != 0 && ok.frame_max < FRAME_MIN_SIZE {
-        let text = format!("negotiated frame_max = {} is lower than the minimum allowed value ({FRAME_MIN_SIZE})", ok.frame_max);
+        let text = format!(
+            "negotiated frame_max = {} is lower than the minimum allowed value ({FRAME_MIN_SIZE})",
+            ok.frame_max
+        );
         return Err(Exception::connection(ReplyCode::NotAllowed, (10, 31), text));
     }
     if ok.channel_max > limits.channel_max {

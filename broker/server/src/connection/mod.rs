@@ -66,6 +66,8 @@ struct Connection {
     stage: Stage,
     heartbeat: Duration,
     armed: Armed,
+    /// The last read was a large one: more is likely to be there.
+    read_much: bool,
     /// Something came since the timer last fired, and the silences before that.
     heard: bool,
     silences: u8,
@@ -94,6 +96,9 @@ struct Scratch {
 /// Octets read at a time.
 const READ_SIZE: usize = 256 << 10;
 
+/// After a read of this size the thread's other connections have their turn.
+const MUCH: usize = READ_SIZE / 4;
+
 thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch { input: vec![0; READ_SIZE], batch: Batch::default() });
 }
@@ -107,8 +112,12 @@ pub(crate) async fn run(broker: Arc<Broker>, socket: std::net::TcpStream, peer: 
     let id = broker.next_connection_id();
     let (read, write) = socket.into_split();
     let outlet = Arc::new(Outlet::new(id, write));
-    let presence =
-        Arc::new(Presence { outlet: outlet.clone(), peer, connected_at: SystemTime::now(), identity: Mutex::new(Identity::default()) });
+    let presence = Arc::new(Presence {
+        outlet: outlet.clone(),
+        peer,
+        connected_at: SystemTime::now(),
+        identity: Mutex::new(Identity::default()),
+    });
     broker.connections.lock().insert(id, presence.clone());
     broker.counters.connections_opened.fetch_add(1, Ordering::Relaxed);
     let mut connection = Connection {
@@ -121,6 +130,7 @@ pub(crate) async fn run(broker: Arc<Broker>, socket: std::net::TcpStream, peer: 
         stage: Stage::Handshake(Some(Handshake::AwaitHeader)),
         heartbeat: Duration::ZERO,
         armed: Armed::Handshake,
+        read_much: false,
         heard: false,
         silences: 0,
         octets_sent: 0,
@@ -156,7 +166,13 @@ impl Connection {
             tokio::select! {
                 biased;
                 read = std::future::poll_fn(|cx| self.poll_read(cx)), if reading => match read {
-                    Ok(Some(stop)) => wait = stop,
+                    Ok(Some(stop)) => {
+                        wait = stop;
+                        if std::mem::take(&mut self.read_much) {
+                            // A flood must not keep the thread's other connections waiting.
+                            tokio::task::yield_now().await;
+                        }
+                    }
                     Ok(None) => return "by the client",
                     Err(_) => return "the socket failed",
                 },
@@ -185,6 +201,7 @@ impl Connection {
                 return Poll::Ready(Ok(None));
             }
             self.heard = true;
+            self.read_much = n >= MUCH;
             let (taken, wait) = self.take(batch, carried + n, input);
             self.carry.clear();
             if taken < carried + n {
@@ -250,7 +267,11 @@ impl Connection {
                 handshake.take(&method, &self.broker, self.presence.peer.ip(), self.id, state.buffer())
             }),
             frame::FrameKind::Heartbeat => Ok(Step::Next(handshake)),
-            _ => Err(Exception::connection(stoa_amqp::ReplyCode::CommandInvalid, (0, 0), "only methods on channel 0 belong in the handshake")),
+            _ => Err(Exception::connection(
+                stoa_amqp::ReplyCode::CommandInvalid,
+                (0, 0),
+                "only methods on channel 0 belong in the handshake",
+            )),
         };
         match outcome {
             Ok(Step::Next(next)) => *stage = Some(next),
@@ -348,14 +369,22 @@ impl Connection {
         };
         if wanted != self.armed {
             self.armed = wanted;
-            let wait = if wanted == Armed::Close { CLOSE_TIMEOUT } else { self.tick_interval() };
+            let wait = if wanted == Armed::Close {
+                CLOSE_TIMEOUT
+            } else {
+                self.tick_interval()
+            };
             timer.reset(Instant::now() + wait);
         }
     }
 
     fn tick_interval(&self) -> Duration {
         // Without heartbeats the timer has nothing to do.
-        if self.heartbeat.is_zero() { Duration::from_secs(86_400) } else { self.heartbeat / 2 }
+        if self.heartbeat.is_zero() {
+            Duration::from_secs(86_400)
+        } else {
+            self.heartbeat / 2
+        }
     }
 
     /// The timer has fired. False: the connection has come to its end.
@@ -382,7 +411,9 @@ impl Connection {
 
     /// Somebody else wants the connection closed: an administrator, a failed store, the end of the broker.
     fn close_if_asked(&mut self) {
-        let Some((code, text)) = self.outlet.lock().close.take() else { return };
+        let Some((code, text)) = self.outlet.lock().close.take() else {
+            return;
+        };
         match &mut self.stage {
             Stage::Open(open) if open.closing.is_none() => {
                 open.closing = Some(Closing::AwaitCloseOk);

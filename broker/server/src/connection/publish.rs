@@ -85,20 +85,41 @@ impl Batch {
 
     pub(crate) fn settle(&mut self, broker: &Broker, queue: QueueId, consumer: Option<ConsumerId>, first: Sequence, count: u32) {
         self.acknowledged += u64::from(count);
-        self.ops(broker, queue).push(Op::Settle { queue, consumer, first, count });
+        self.ops(broker, queue).push(Op::Settle {
+            queue,
+            consumer,
+            first,
+            count,
+        });
     }
 
     pub(crate) fn requeue(&mut self, broker: &Broker, queue: QueueId, consumer: Option<ConsumerId>, first: Sequence, count: u32) {
-        self.ops(broker, queue).push(Op::Requeue { queue, consumer, first, count });
+        self.ops(broker, queue).push(Op::Requeue {
+            queue,
+            consumer,
+            first,
+            count,
+        });
     }
 
     /// Turns the current run of messages into one command per queue.
     fn close_run(&mut self, broker: &Broker, targets: &[RouteTarget]) {
-        let run = std::mem::replace(&mut self.run, Run { start: self.arena.len(), count: 0 });
+        let run = std::mem::replace(
+            &mut self.run,
+            Run {
+                start: self.arena.len(),
+                count: 0,
+            },
+        );
         if run.count > 0 {
             let end = self.arena.len();
             for target in targets {
-                self.ops(broker, target.queue).push(Op::Publish { queue: target.queue, start: run.start, end, count: run.count });
+                self.ops(broker, target.queue).push(Op::Publish {
+                    queue: target.queue,
+                    start: run.start,
+                    end,
+                    count: run.count,
+                });
             }
         }
     }
@@ -110,12 +131,25 @@ impl Batch {
         let receipt = (!self.confirms.is_empty()).then(|| self.expect_confirms(outlet, jobs));
         for (shard, ops) in self.per_shard.iter_mut().enumerate() {
             if !ops.is_empty() {
-                broker.shards[shard].submit(broker, Job { ops, arena: &self.arena, receipt: receipt.as_ref() });
+                broker.shards[shard].submit(
+                    broker,
+                    Job {
+                        ops,
+                        arena: &self.arena,
+                        receipt: receipt.as_ref(),
+                    },
+                );
                 ops.clear();
             }
         }
-        broker.counters.published.fetch_add(std::mem::take(&mut self.published), Ordering::Relaxed);
-        broker.counters.acknowledged.fetch_add(std::mem::take(&mut self.acknowledged), Ordering::Relaxed);
+        broker
+            .counters
+            .published
+            .fetch_add(std::mem::take(&mut self.published), Ordering::Relaxed);
+        broker
+            .counters
+            .acknowledged
+            .fetch_add(std::mem::take(&mut self.acknowledged), Ordering::Relaxed);
         self.arena.clear();
         if self.arena.capacity() > ARENA_KEPT_MAX {
             self.arena = Vec::new();
@@ -131,7 +165,10 @@ impl Batch {
                 channels.push((number, ticket, durable));
             }
         }
-        Receipt { outlet: outlet.clone(), channels }
+        Receipt {
+            outlet: outlet.clone(),
+            channels,
+        }
     }
 }
 
@@ -142,7 +179,11 @@ impl Open {
     /// Routes a message, and adds it to the batch.
     pub(crate) fn publish(&mut self, broker: &Arc<Broker>, batch: &mut Batch, message: &Message<'_>) -> Result<(), Exception> {
         if broker.commits.has_failed() {
-            return Err(Exception::connection(ReplyCode::InternalError, PUBLISH, "the store has failed, nothing can be accepted"));
+            return Err(Exception::connection(
+                ReplyCode::InternalError,
+                PUBLISH,
+                "the store has failed, nothing can be accepted",
+            ));
         }
         let header = ContentHeader::decode(message.header)?;
         let (delivery_mode, priority) = content::delivery_mode_and_priority(header.properties)?;
@@ -163,13 +204,35 @@ impl Open {
             if message.mandatory {
                 let mut state = self.outlet.lock();
                 let frame_max = state.frame_max();
-                let Message { channel, envelope, header, body, .. } = *message;
-                fast::write_return(state.buffer(), channel, ReplyCode::NoRoute.code(), "NO_ROUTE", envelope, header, body, frame_max);
+                let Message {
+                    channel,
+                    envelope,
+                    header,
+                    body,
+                    ..
+                } = *message;
+                fast::write_return(
+                    state.buffer(),
+                    channel,
+                    ReplyCode::NoRoute.code(),
+                    "NO_ROUTE",
+                    envelope,
+                    header,
+                    body,
+                    frame_max,
+                );
             }
             return Ok(());
         }
         let flags = if persistent { flags::PERSISTENT } else { 0 };
-        record::push(&mut batch.arena, flags, priority.unwrap_or(0), message.envelope, message.header, message.body);
+        record::push(
+            &mut batch.arena,
+            flags,
+            priority.unwrap_or(0),
+            message.envelope,
+            message.header,
+            message.body,
+        );
         batch.run.count += 1;
         Ok(())
     }
@@ -187,13 +250,24 @@ impl Open {
         let mut by_headers = false;
         let mut headers = || -> Option<Table> {
             by_headers = true;
-            content::Properties::decode(header.properties).ok()?.headers.map(|headers| headers.to_table())
+            content::Properties::decode(header.properties)
+                .ok()?
+                .headers
+                .map(|headers| headers.to_table())
         };
         let site = broker.topology.read();
         let actor = self.actor();
-        site.topology.check_write(&actor, message.exchange).map_err(|error| Exception::of_topology(&error, PUBLISH))?;
         site.topology
-            .route(&self.vhost, message.exchange, message.routing_key, &mut headers, &mut self.route.targets)
+            .check_write(&actor, message.exchange)
+            .map_err(|error| Exception::of_topology(&error, PUBLISH))?;
+        site.topology
+            .route(
+                &self.vhost,
+                message.exchange,
+                message.routing_key,
+                &mut headers,
+                &mut self.route.targets,
+            )
             .map_err(|error: RouteError| Exception::new(error.code(), PUBLISH, error.to_string()))?;
         drop(site);
         self.route.by_headers = by_headers;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 use stoa_amqp::frame::{Frame, FrameKind};
-use stoa_amqp::{channel, connection};
 use stoa_amqp::{Method, ReplyCode, ShortStr, ShortString, fast, frame};
+use stoa_amqp::{channel, connection};
 use stoa_core::channel::Settled;
 use stoa_core::ids::ConnectionId;
 use stoa_core::topology::Actor;
@@ -86,7 +86,11 @@ impl Open {
 
     /// In whose name the topology is used.
     pub(crate) fn actor(&self) -> Actor<'_> {
-        Actor { vhost: &self.vhost, user: &self.user, connection: self.id }
+        Actor {
+            vhost: &self.vhost,
+            user: &self.user,
+            connection: self.id,
+        }
     }
 
     /// Takes as many frames as there are; gives how many octets those were, and why it stopped if it did.
@@ -128,7 +132,11 @@ impl Open {
 
     /// The fast path is for channels on which nothing unusual is under way.
     fn takes_publish(&self, number: u16, immediate: bool) -> bool {
-        !immediate && self.channels.get(&number).is_some_and(|channel| !channel.closing && channel.incoming.is_none())
+        !immediate
+            && self
+                .channels
+                .get(&number)
+                .is_some_and(|channel| !channel.closing && channel.incoming.is_none())
     }
 
     /// Publishers wait where the shards that they publish to have too much already.
@@ -143,7 +151,11 @@ impl Open {
     fn frame(&mut self, broker: &Arc<Broker>, batch: &mut Batch, frame: &Frame<'_>) -> Outcome {
         match frame.kind {
             FrameKind::Heartbeat if frame.channel == 0 => Ok(None),
-            FrameKind::Heartbeat => Err(Exception::connection(ReplyCode::FrameError, (0, 0), "a heartbeat frame belongs on channel 0")),
+            FrameKind::Heartbeat => Err(Exception::connection(
+                ReplyCode::FrameError,
+                (0, 0),
+                "a heartbeat frame belongs on channel 0",
+            )),
             FrameKind::Method => self.method(broker, batch, frame),
             FrameKind::Header | FrameKind::Body => self.content(broker, batch, frame).map(|()| None),
         }
@@ -231,7 +243,10 @@ impl Open {
 
     fn open_channel(&mut self, number: u16) -> Outcome {
         if number > self.channel_max {
-            let text = format!("number of channels opened has reached the negotiated channel_max ({})", self.channel_max);
+            let text = format!(
+                "number of channels opened has reached the negotiated channel_max ({})",
+                self.channel_max
+            );
             return Err(Exception::connection(ReplyCode::NotAllowed, (20, 10), text));
         }
         if self.channels.contains_key(&number) {
@@ -257,7 +272,11 @@ impl Open {
             return Ok(());
         }
         let Some(incoming) = channel.incoming.as_mut() else {
-            return Err(Exception::connection(ReplyCode::UnexpectedFrame, (0, 0), "expected a method frame, got content"));
+            return Err(Exception::connection(
+                ReplyCode::UnexpectedFrame,
+                (0, 0),
+                "expected a method frame, got content",
+            ));
         };
         let taken = match frame.kind {
             FrameKind::Header => incoming.take_header(frame.payload, broker.config.limits.message_size_max),
@@ -288,7 +307,13 @@ impl Open {
         match exception.scope {
             Scope::Channel => {
                 self.drop_channel(broker, batch, number);
-                self.channels.insert(number, Channel { closing: true, ..Channel::default() });
+                self.channels.insert(
+                    number,
+                    Channel {
+                        closing: true,
+                        ..Channel::default()
+                    },
+                );
             }
             Scope::Connection => self.closing = Some(Closing::AwaitCloseOk),
         }
@@ -299,12 +324,25 @@ impl Open {
     /// Takes a channel out of the world: its consumers end, what it had not acknowledged goes back.
     pub(crate) fn drop_channel(&mut self, broker: &Arc<Broker>, batch: &mut Batch, number: u16) {
         self.channels.remove(&number);
-        let consumers = self.outlet.lock().channel(number).map(|channel| std::mem::take(&mut channel.consumers)).unwrap_or_default();
+        let consumers = self
+            .outlet
+            .lock()
+            .channel(number)
+            .map(|channel| std::mem::take(&mut channel.consumers))
+            .unwrap_or_default();
         for consumer in consumers.into_values() {
             self.end_consumer(broker, consumer);
         }
-        let Some(mut out) = self.outlet.lock().close_channel(number) else { return };
-        for Settled { queue, consumer, first, count } in out.unacked.take_all() {
+        let Some(mut out) = self.outlet.lock().close_channel(number) else {
+            return;
+        };
+        for Settled {
+            queue,
+            consumer,
+            first,
+            count,
+        } in out.unacked.take_all()
+        {
             batch.requeue(broker, queue, consumer, first, count);
         }
         batch.submit(broker, &self.outlet, &self.route);
@@ -339,5 +377,9 @@ impl Open {
 
 /// A method that only the server sends, or that belongs elsewhere.
 pub(crate) fn misplaced(method: &Method<'_>) -> Exception {
-    Exception::connection(ReplyCode::CommandInvalid, method.id(), format!("{} does not belong here", method.name()))
+    Exception::connection(
+        ReplyCode::CommandInvalid,
+        method.id(),
+        format!("{} does not belong here", method.name()),
+    )
 }
