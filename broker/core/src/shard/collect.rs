@@ -4,7 +4,6 @@
 //! A settlement is logged if the journal or the table knows the message: else nothing would bring it back. It is logged even if a checkpoint
 //! has put it into the table meanwhile, because that checkpoint may not live to be flushed.
 
-use crate::ids::Sequence;
 use crate::log::{LogRecord, LogWriter};
 use crate::shard::Shard;
 use crate::shard::chunk::{Chunk, state};
@@ -42,14 +41,6 @@ impl Shard {
 }
 
 impl Queue {
-    /// The first chunk that may still grow, as a lower bound of the chunks to look at next time.
-    pub(crate) fn open_from(&self) -> Sequence {
-        self.chunks
-            .back()
-            .filter(|chunk| !chunk.is(state::CLOSED))
-            .map_or(self.next, |chunk| chunk.first)
-    }
-
     fn collect(&mut self, log: &mut LogWriter<'_>) {
         self.is_uncollected = false;
         let queue = self.id;
@@ -57,7 +48,7 @@ impl Queue {
         for chunk in self.chunks.range_mut(from..) {
             chunk.collect(|first, records| log.push(LogRecord::Messages { queue, first, records }));
         }
-        self.uncollected_from = self.open_from();
+        self.uncollected_from = self.next;
         self.settled.sort_unstable();
         let mut settled = self.settled.drain(..).peekable();
         while let Some((first, mut end)) = settled.next() {
@@ -80,7 +71,7 @@ impl Queue {
                 self.submit(at, effects);
             }
         }
-        self.unstored_from = self.open_from();
+        self.unstored_from = self.next;
         for first in std::mem::take(&mut self.old_entries) {
             if let Some(at) = self.find_exact(first).filter(|&at| self.chunks[at].is(state::ENTRY_OLD)) {
                 self.submit(at, effects);

@@ -2,17 +2,16 @@
 
 use std::collections::VecDeque;
 
-use hashbrown::HashMap;
-
 use crate::ids::{OutletId, QueueId};
 use crate::shard::ShardLimits;
-use crate::shard::chunk::Body;
+use crate::shard::chunk::{BYTES_MAX, Body};
 use crate::shard::consumers::Outlet;
+use crate::shard::map::IdMap;
 
 #[derive(Debug, Default)]
 pub(crate) struct Common {
     pub(crate) limits: ShardLimits,
-    pub(crate) outlets: HashMap<OutletId, Outlet>,
+    pub(crate) outlets: IdMap<OutletId, Outlet>,
     /// Queues that have ready messages and a consumer that may take one. A queue is in a list at most once: it has a flag for each.
     pub(crate) active: VecDeque<QueueId>,
     /// Queues that have something for the journal.
@@ -24,6 +23,22 @@ pub(crate) struct Common {
     pub(crate) memory: Memory,
 }
 
+impl Common {
+    /// Queues were deleted: takes them out of the lists when these are full of them.
+    pub(crate) fn compact(&mut self, queues: usize, exists: impl Fn(QueueId) -> bool) {
+        let most = 2 * queues + 64;
+        for list in [&mut self.uncollected, &mut self.unstored]
+            .into_iter()
+            .filter(|list| list.len() > most)
+        {
+            list.retain(|&id| exists(id));
+        }
+        for list in [&mut self.active, &mut self.spillable].into_iter().filter(|list| list.len() > most) {
+            list.retain(|&id| exists(id));
+        }
+    }
+}
+
 /// Octets of messages in memory.
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
@@ -33,6 +48,8 @@ pub(crate) struct Memory {
     pub(crate) leaving: u64,
     /// Of those that were asked for.
     pub(crate) coming: u64,
+    /// When all that can easily be paged out is, this much in memory calls for more.
+    pub(crate) squeeze_at: u64,
     /// Buffers of settled chunks, for the next ones.
     spare: Vec<Box<Body>>,
 }
@@ -49,6 +66,11 @@ impl Memory {
         self.resident = self.resident + after as u64 - before as u64;
     }
 
+    /// Octets that are not on their way out.
+    pub(crate) fn staying(&self) -> u64 {
+        self.resident.saturating_sub(self.leaving)
+    }
+
     /// An empty body with room for `bytes` octets of records.
     pub(crate) fn body(&mut self, bytes: usize) -> Box<Body> {
         let fits = |body: &Box<Body>| body.footprint() <= SMALL.max(bytes * WASTE_MAX);
@@ -60,8 +82,7 @@ impl Memory {
 
     /// A chunk is gone; its buffer may serve the next one.
     pub(crate) fn recycle(&mut self, body: Option<Box<Body>>) {
-        if self.spare.len() < SPARE_MAX {
-            self.spare.extend(body.and_then(Body::emptied));
-        }
+        let body = body.filter(|body| self.spare.len() < SPARE_MAX && body.footprint() <= 2 * BYTES_MAX);
+        self.spare.extend(body.and_then(Body::emptied));
     }
 }

@@ -43,8 +43,8 @@ impl Subscriber {
 pub(crate) struct Subscribers {
     /// In the order of their ids.
     list: Vec<Subscriber>,
-    /// Those that may take a message, the next one in front.
-    turns: VecDeque<ConsumerId>,
+    /// Those that may take a message, the next one in front: their places in the list.
+    turns: VecDeque<u32>,
 }
 
 impl Subscribers {
@@ -72,50 +72,54 @@ impl Subscribers {
 
     /// Whose turn it is.
     pub(crate) fn in_turn(&self) -> Option<&Subscriber> {
-        let at = self.place(*self.turns.front()?).ok()?;
-        self.list.get(at)
+        self.list.get(*self.turns.front()? as usize)
     }
 
     fn add(&mut self, consumer: Consumer) {
-        if let Err(at) = self.place(consumer.id) {
-            self.turns.push_back(consumer.id);
-            self.list.insert(
-                at,
-                Subscriber {
-                    consumer,
-                    unacked: 0,
-                    standing: Standing::InTurn,
-                },
-            );
-        }
+        let Err(at) = self.place(consumer.id) else { return };
+        let at_turn = at as u32;
+        self.turns.iter_mut().filter(|turn| **turn >= at_turn).for_each(|turn| *turn += 1);
+        self.turns.push_back(at_turn);
+        let standing = Standing::InTurn;
+        self.list.insert(
+            at,
+            Subscriber {
+                consumer,
+                unacked: 0,
+                standing,
+            },
+        );
     }
 
     fn remove(&mut self, id: ConsumerId) -> Option<Consumer> {
         let at = self.place(id).ok()?;
-        self.turns.retain(|&other| other != id);
+        let at_turn = at as u32;
+        self.turns.retain(|&turn| turn != at_turn);
+        self.turns.iter_mut().filter(|turn| **turn > at_turn).for_each(|turn| *turn -= 1);
         Some(self.list.remove(at).consumer)
     }
 
     /// The one whose turn it is was given `count` messages; it is the next one's turn.
     pub(crate) fn took(&mut self, count: u32) {
-        let Some(id) = self.turns.pop_front() else { return };
-        let Ok(at) = self.place(id) else { return };
-        let subscriber = &mut self.list[at];
+        let Some(&turn) = self.turns.front() else { return };
+        let subscriber = &mut self.list[turn as usize];
         if !subscriber.consumer.no_ack {
             subscriber.unacked += count;
         }
         if subscriber.credit() > 0 {
-            self.turns.push_back(id);
+            if self.turns.len() > 1 {
+                self.turns.rotate_left(1);
+            }
         } else {
             subscriber.standing = Standing::NoCredit;
+            self.turns.pop_front();
         }
     }
 
     /// The one whose turn it is waits for its outlet.
     pub(crate) fn park(&mut self) {
-        let Some(id) = self.turns.pop_front() else { return };
-        if let Ok(at) = self.place(id) {
-            self.list[at].standing = Standing::Parked;
+        if let Some(turn) = self.turns.pop_front() {
+            self.list[turn as usize].standing = Standing::Parked;
         }
     }
 
@@ -145,16 +149,16 @@ impl Subscribers {
             return;
         }
         subscriber.standing = Standing::InTurn;
-        self.turns.push_back(subscriber.consumer.id);
+        self.turns.push_back(at as u32);
     }
 
     pub(crate) fn invariants(&self) {
         assert!(self.list.is_sorted_by_key(|subscriber| subscriber.consumer.id));
         let in_turn = self.list.iter().filter(|subscriber| subscriber.standing == Standing::InTurn);
         assert_eq!(in_turn.count(), self.turns.len(), "who may take a message is in line");
-        for &id in &self.turns {
-            let at = self.place(id).expect("who is in line is a consumer");
-            assert!(self.list[at].standing == Standing::InTurn && self.list[at].credit() > 0);
+        for &turn in &self.turns {
+            let subscriber = &self.list[turn as usize];
+            assert!(subscriber.standing == Standing::InTurn && subscriber.credit() > 0);
         }
     }
 }
@@ -177,6 +181,7 @@ impl Common {
     pub(crate) fn leave(&mut self, outlet: OutletId, queue: QueueId, consumer: ConsumerId) {
         if let Some(outlet) = self.outlets.get_mut(&outlet) {
             outlet.consumers.remove(&(queue, consumer));
+            outlet.parked.retain(|&parked| parked != (queue, consumer));
         }
     }
 }

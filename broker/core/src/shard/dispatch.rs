@@ -3,6 +3,7 @@
 use crate::ids::QueueId;
 use crate::record::{Record, Records};
 use crate::shard::Shard;
+use crate::shard::bits::Bits;
 use crate::shard::command::{GetOutcome, Got};
 use crate::shard::common::Common;
 use crate::shard::effects::{Delivery, Effects};
@@ -54,7 +55,8 @@ impl Shard {
             redelivered: next.redelivered,
             remaining: queue.ready - 1,
         });
-        if let Some(chunk) = queue.take(next.at, places, no_ack, &mut self.common) {
+        let settled = if no_ack { Bits::of(places.clone()) } else { Bits::default() };
+        if let Some(chunk) = queue.take(next.at, places, settled, &mut self.common) {
             effects.forget(queue.id, chunk);
         }
         GetOutcome::Taken
@@ -81,42 +83,59 @@ impl Queue {
         budget
     }
 
-    /// Delivers the beginning of a run to the consumer whose turn it is, or parks that one. Returns how many messages went out.
+    /// Delivers messages of a run, up to `budget`, to those whose turn it is; parks those whose window is used up. Returns how many messages
+    /// went out.
     fn deliver(&mut self, next: Next, budget: u32, common: &mut Common, effects: &mut impl Effects) -> u32 {
-        let Some(subscriber) = self.subscribers.in_turn() else { return 0 };
-        let consumer = &subscriber.consumer;
-        let outlet = common.outlets.entry(consumer.outlet).or_default();
-        let window = common.limits.window_bytes.saturating_sub(outlet.used);
-        if window == 0 || outlet.stalled {
-            outlet.parked.push((self.id, consumer.id));
-            if !std::mem::replace(&mut outlet.stalled, true) {
-                effects.stalled(consumer.outlet);
-            }
-            self.subscribers.park();
-            return 0;
-        }
-        let most = if self.subscribers.one_in_turn() {
-            budget.min(subscriber.credit())
-        } else {
-            1
-        };
-        let start = next.places.start;
-        let most = most.min(next.places.len() as u32) as u16;
         let chunk = &mut self.chunks[next.at];
-        let first = chunk.first.plus(start.into());
-        let (end, bytes) = chunk.records(start..start + most, window, OVERHEAD_BYTES);
-        let count = u32::from(end - start);
-        outlet.used += bytes.len() as u64 + OVERHEAD_BYTES * u64::from(count);
-        effects.deliver(Delivery {
-            consumer,
-            queue: self.id,
-            first,
-            redelivered: next.redelivered,
-            records: Records { bytes, count },
-        });
-        let no_ack = consumer.no_ack;
-        self.subscribers.took(count);
-        if let Some(chunk) = self.take(next.at, start..end, no_ack, common) {
+        let (mut at, end) = (
+            next.places.start,
+            next.places.end.min(next.places.start.saturating_add(budget.min(256) as u16)),
+        );
+        let mut settled = Bits::default();
+        while at < end
+            && let Some(subscriber) = self.subscribers.in_turn()
+        {
+            let consumer = &subscriber.consumer;
+            let outlet = common.outlets.entry(consumer.outlet).or_default();
+            let window = common.limits.window_bytes.saturating_sub(outlet.used);
+            if window == 0 || outlet.stalled {
+                outlet.parked.push((self.id, consumer.id));
+                if !std::mem::replace(&mut outlet.stalled, true) {
+                    effects.stalled(consumer.outlet);
+                }
+                self.subscribers.park();
+                continue;
+            }
+            let most = if self.subscribers.one_in_turn() {
+                subscriber.credit().min(u32::from(end - at)) as u16
+            } else {
+                1
+            };
+            let first = chunk.first.plus(at.into());
+            let (upto, bytes) = chunk.records(at..at + most, window, OVERHEAD_BYTES);
+            let records = Records {
+                bytes,
+                count: u32::from(upto - at),
+            };
+            outlet.used += bytes.len() as u64 + OVERHEAD_BYTES * u64::from(records.count);
+            effects.deliver(Delivery {
+                consumer,
+                queue: self.id,
+                first,
+                redelivered: next.redelivered,
+                records,
+            });
+            if consumer.no_ack {
+                settled.insert(Bits::of(at..upto));
+            }
+            self.subscribers.took(records.count);
+            at = upto;
+        }
+        let places = next.places.start..at;
+        let count = places.len() as u32;
+        if count > 0
+            && let Some(chunk) = self.take(next.at, places, settled, common)
+        {
             effects.forget(self.id, chunk);
         }
         count

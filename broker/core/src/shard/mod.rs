@@ -24,14 +24,13 @@ mod consumers;
 mod dispatch;
 mod effects;
 mod invariants;
+mod map;
 mod paging;
 mod queue;
 mod recovery;
 mod removal;
 mod runs;
 pub mod stored;
-
-use hashbrown::HashMap;
 
 pub use command::{Command, ConsumeError, Counts, DeleteError, GetOutcome, Got, QueueSpec, ShardLimits};
 pub use effects::{Consumer, Delivery, Effects};
@@ -40,12 +39,13 @@ pub use stored::{ChunkEntry, HeadEntry, IndexEntry, StoredChunk, StoredError};
 
 use crate::ids::{QueueId, Sequence};
 use common::Common;
+use map::IdMap;
 use queue::Queue;
 
 /// Queues that are run together.
 #[derive(Debug, Default)]
 pub struct Shard {
-    queues: HashMap<QueueId, Queue>,
+    queues: IdMap<QueueId, Queue>,
     common: Common,
     /// Chunks in the table that the replay settled.
     forgotten: Vec<(QueueId, Sequence)>,

@@ -4,13 +4,16 @@ use std::ops::Range;
 
 use crate::ids::{QueueId, Sequence};
 use crate::shard::Shard;
-use crate::shard::chunk::state;
-use crate::shard::common::{Common, Memory};
+use crate::shard::chunk::{Chunk, state};
+use crate::shard::common::Common;
 use crate::shard::effects::Effects;
 use crate::shard::queue::Queue;
 
 /// Chunks that are read ahead at most, however small they are.
 const AHEAD_CHUNKS_MAX: usize = 32;
+
+/// An open chunk smaller than this is not paged out.
+const SQUEEZE_BYTES_MIN: u32 = 1024;
 
 /// What became of an attempt to page something out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,12 +35,15 @@ impl Shard {
     }
 
     fn is_full(&self) -> bool {
-        let Memory { resident, leaving, .. } = self.common.memory;
-        resident.saturating_sub(leaving) > self.common.limits.memory_bytes_max
+        self.common.memory.staying() > self.common.limits.memory_bytes_max
     }
 
     /// Pages out until memory is below its limit, one chunk of each queue after the other.
     pub(crate) fn spill(&mut self, effects: &mut impl Effects) {
+        if !self.is_full() {
+            self.common.memory.squeeze_at = 0;
+            return;
+        }
         let mut in_vain = 0;
         while self.is_full() && in_vain < self.common.spillable.len() {
             let Some(id) = self.common.spillable.pop_front() else { return };
@@ -52,6 +58,22 @@ impl Shard {
             }
             self.common.spillable.push_back(id);
         }
+        self.squeeze(effects);
+    }
+
+    /// Heads and tails alone fill the memory, because there are many queues: those that deliver nothing now do without.
+    fn squeeze(&mut self, effects: &mut impl Effects) {
+        let max = self.common.limits.memory_bytes_max;
+        if self.common.memory.staying() < self.common.memory.squeeze_at.max(max + max / 4) {
+            return;
+        }
+        for queue in self.queues.values_mut().filter(|queue| !queue.is_active) {
+            if self.common.memory.staying() <= max {
+                break;
+            }
+            queue.squeeze(&mut self.common, effects);
+        }
+        self.common.memory.squeeze_at = self.common.memory.staying() + max / 16;
     }
 
     pub(crate) fn loaded(&mut self, queue: QueueId, chunk: Sequence, data: Vec<u8>, effects: &mut impl Effects) {
@@ -115,11 +137,8 @@ impl Queue {
     /// Asks for the chunks that consumers will need next.
     pub(crate) fn read_ahead(&mut self, common: &mut Common, effects: &mut impl Effects) {
         for at in self.ahead(common) {
-            let Memory {
-                resident, leaving, coming, ..
-            } = common.memory;
             let room = common.limits.memory_bytes_max + common.limits.memory_bytes_max / 8;
-            if (resident + coming).saturating_sub(leaving) >= room {
+            if common.memory.staying() + common.memory.coming >= room {
                 return;
             }
             self.load(at, false, common, effects);
@@ -140,12 +159,15 @@ impl Queue {
     /// Remembers a chunk that is in memory and that the way from head to tail will not meet again.
     fn keep(&mut self, at: usize) {
         let first = self.chunks[at].first;
-        while self.kept.front().is_some_and(|&kept| self.find_exact(kept).is_none()) {
-            self.kept.pop_front();
+        if first >= self.spill_from {
+            return;
         }
-        if first < self.spill_from && !self.kept.contains(&first) {
-            self.kept.push_back(first);
+        if self.kept.len() > 2 * (self.chunks.len() - self.paged) + 8 {
+            let mut kept = std::mem::take(&mut self.kept);
+            kept.retain(|&kept| self.find_exact(kept).is_some());
+            self.kept = kept;
         }
+        self.kept.push(first);
     }
 
     fn page_out(&mut self, at: usize, common: &mut Common) {
@@ -172,7 +194,7 @@ impl Queue {
         }
         let mut at = self.find(self.spill_from);
         while let Some(chunk) = self.chunks.get(at).filter(|chunk| chunk.is(state::CLOSED)) {
-            if self.durable && chunk.is(state::PERSISTENT) && chunk.collected < chunk.count() {
+            if self.awaits_collect(chunk) {
                 return Spilled::NotYet;
             }
             self.spill_from = chunk.end();
@@ -185,6 +207,23 @@ impl Queue {
             at += 1;
         }
         Spilled::Nothing
+    }
+
+    /// Pages out everything that the journal does not need any more, the open chunk included if it is worth it.
+    fn squeeze(&mut self, common: &mut Common, effects: &mut impl Effects) {
+        if let Some(tail) = self.chunks.back_mut().filter(|tail| tail.bytes() >= SQUEEZE_BYTES_MIN) {
+            tail.state |= state::CLOSED;
+        }
+        for at in 0..self.chunks.len() {
+            let chunk = &self.chunks[at];
+            if chunk.is(state::CLOSED) && self.may_leave(at) && !self.awaits_collect(chunk) {
+                self.evict(at, common, effects);
+            }
+        }
+    }
+
+    fn awaits_collect(&self, chunk: &Chunk) -> bool {
+        self.durable && chunk.is(state::PERSISTENT) && chunk.collected < chunk.count()
     }
 
     fn may_leave(&self, at: usize) -> bool {

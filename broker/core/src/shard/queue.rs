@@ -38,10 +38,10 @@ pub(crate) struct Queue {
 
     /// Settled since the last collect, and known to the journal or the table: first and end.
     pub(crate) settled: Vec<(Sequence, Sequence)>,
-    /// Chunks that start below have been collected.
+    /// Messages below were offered to the journal.
     pub(crate) uncollected_from: Sequence,
 
-    /// Chunks that start below have been submitted, or did not need to be.
+    /// Messages below were given to the store at a checkpoint, or did not need to be.
     pub(crate) unstored_from: Sequence,
     /// Chunks in the table whose entry is old.
     pub(crate) old_entries: Vec<Sequence>,
@@ -55,7 +55,7 @@ pub(crate) struct Queue {
     /// Chunks that start below have been paged out, or are in `kept`.
     pub(crate) spill_from: Sequence,
     /// Chunks below `spill_from` that are in memory: they were near the head then, or came back. Some are gone by now.
-    pub(crate) kept: VecDeque<Sequence>,
+    pub(crate) kept: Vec<Sequence>,
 
     /// In which of the shard's lists the queue is.
     pub(crate) is_active: bool,
@@ -96,7 +96,7 @@ impl Queue {
             submitted_chunks: 0,
             paged: 0,
             spill_from: Sequence(0),
-            kept: VecDeque::new(),
+            kept: Vec::new(),
             is_active: false,
             is_uncollected: false,
             is_unstored: false,
@@ -219,9 +219,9 @@ impl Queue {
         }
     }
 
-    /// The first `count` of what [`next_run`](Self::next_run) gave went out: they are unacked now, or settled (`no_ack`). Returns a chunk
-    /// that the store is to forget.
-    pub(crate) fn take(&mut self, at: usize, places: Range<u16>, no_ack: bool, common: &mut Common) -> Option<Sequence> {
+    /// The front of what [`next_run`](Self::next_run) gave went out: some of it is settled with that (`no_ack`), the rest is unacked now.
+    /// Returns a chunk that the store is to forget.
+    pub(crate) fn take(&mut self, at: usize, places: Range<u16>, settled: Bits, common: &mut Common) -> Option<Sequence> {
         let end = self.chunks[at].first.plus(places.end.into());
         if self.returned.is_empty() {
             self.cursor = end;
@@ -233,11 +233,12 @@ impl Queue {
         if self.durable {
             self.mark_unstored(common);
         }
-        if no_ack {
-            return self.settle_places(at, Bits::of(places), common);
+        if settled.is_empty() {
+            self.unacked += count;
+            return None;
         }
-        self.unacked += count;
-        None
+        self.unacked += count - u64::from(settled.count());
+        self.settle_places(at, settled, common)
     }
 
     /// The unacked places of a run, in one chunk after the other.

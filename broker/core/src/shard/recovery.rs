@@ -215,8 +215,8 @@ impl Queue {
             self.ready += u64::from(chunk.live());
         }
         self.cursor = self.chunks.front().map_or(next, |chunk| chunk.first);
-        self.uncollected_from = self.open_from();
-        self.unstored_from = if self.is_unstored { Sequence(0) } else { self.uncollected_from };
+        self.uncollected_from = next;
+        self.unstored_from = if self.is_unstored { Sequence(0) } else { next };
         if self.paged < self.chunks.len() {
             self.mark_spillable(common);
         }

@@ -34,6 +34,7 @@ impl Shard {
         }
         let ready = u32::try_from(queue.ready).unwrap_or(u32::MAX);
         queue.drop_chunks(0, HEAD, &mut self.common, effects);
+        self.common.compact(self.queues.len(), |id| self.queues.contains_key(&id));
         Ok(ready)
     }
 

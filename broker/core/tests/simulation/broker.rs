@@ -184,12 +184,14 @@ impl Broker {
         Some(number)
     }
 
-    pub fn begin_checkpoint(&mut self, durable: u64) {
+    /// False if one is on its way.
+    pub fn begin_checkpoint(&mut self, durable: u64) -> bool {
         if self.checkpoint != Checkpoint::None {
-            return;
+            return false;
         }
         self.shards.iter_mut().for_each(|(shard, sink)| shard.checkpoint(sink));
         self.checkpoint = Checkpoint::Writing(durable + 1);
+        true
     }
 
     /// Writes some of what is to be written.
@@ -218,8 +220,10 @@ impl Broker {
         }
     }
 
-    pub fn flush(&mut self, rng: &mut Rng) {
-        if self.checkpoint == Checkpoint::Written {
+    /// True if the checkpoint is through.
+    pub fn flush(&mut self, rng: &mut Rng) -> bool {
+        let written = self.checkpoint == Checkpoint::Written;
+        if written {
             self.disk.flush();
             self.checkpoint = Checkpoint::None;
             self.seen.saw("flush");
@@ -227,6 +231,7 @@ impl Broker {
                 self.disk.recycle();
             }
         }
+        written
     }
 
     /// Reports a chunk that was written, and brings one that was asked for.

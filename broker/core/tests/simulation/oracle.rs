@@ -39,6 +39,8 @@ pub struct Oracle {
     pub messages: Vec<Message>,
     /// The last message of each publisher that each queue delivered for the first time.
     order: HashMap<(QueueId, u64), usize>,
+    /// Settled when the checkpoint began that is on its way.
+    checkpoint: Vec<usize>,
     /// The commit that is durable.
     pub durable: u64,
 }
@@ -121,9 +123,22 @@ impl Oracle {
         }
     }
 
+    /// What is settled now will be durable once the checkpoint that begins now is flushed.
+    pub fn begin_checkpoint(&mut self) {
+        let settled = |message: &Message| matches!(message.fate, Fate::Settled { .. });
+        self.checkpoint = (0..self.messages.len()).filter(|&id| settled(&self.messages[id])).collect();
+    }
+
+    pub fn end_checkpoint(&mut self) {
+        for id in std::mem::take(&mut self.checkpoint) {
+            self.messages[id].fate = Fate::Gone;
+        }
+    }
+
     /// The broker stopped and starts again. After a clean stop everything was durable.
     pub fn restarted(&mut self, clean: bool) {
         let durable = self.durable;
+        self.checkpoint.clear();
         for message in &mut self.messages {
             message.fate = match message.fate {
                 _ if !message.persistent => Fate::Gone,

@@ -183,9 +183,17 @@ impl World {
             Step::Dispatch => self.dispatch(),
             Step::BeginCommit => self.broker.begin_commit(),
             Step::EndCommit => self.end_commit(),
-            Step::Checkpoint => self.broker.begin_checkpoint(self.oracle.durable),
+            Step::Checkpoint => {
+                if self.broker.begin_checkpoint(self.oracle.durable) {
+                    self.oracle.begin_checkpoint();
+                }
+            }
             Step::Write => self.broker.write(&mut self.rng),
-            Step::Flush => self.broker.flush(&mut self.rng),
+            Step::Flush => {
+                if self.broker.flush(&mut self.rng) {
+                    self.oracle.end_checkpoint();
+                }
+            }
             Step::Answer => self.broker.answer(&mut self.rng),
             Step::Purge => self.purge(),
             Step::Delete => self.delete(),
