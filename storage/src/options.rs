@@ -25,11 +25,12 @@ pub struct StoreOptions {
     pub segment_bytes: u64,
     /// When a commit reaches the disk.
     pub sync: SyncPolicy,
-    /// Write the journal past the page cache where the file system takes it.
+    /// With [`SyncPolicy::Always`]: write the journal past the page cache, where the file system takes it.
     pub direct: bool,
     /// How many empty journal segments are kept for reuse; what is released beyond that is deleted.
     pub spare_segments_max: usize,
-    /// The tables' write buffers, all families together. When they are full, they are flushed.
+    /// The tables' write buffers, all families together. When they are full, they are flushed, and others fill meanwhile: at the peak of a flood about
+    /// twice as much is used.
     pub write_buffer_bytes: usize,
     /// The tables' block cache: indexes, filters, and what was read lately.
     pub block_cache_bytes: usize,

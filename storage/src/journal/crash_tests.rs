@@ -148,7 +148,7 @@ fn what_was_committed_survives_and_nothing_is_invented() {
     let seeds = std::env::var("STOA_SEEDS")
         .ok()
         .and_then(|seeds| seeds.parse().ok())
-        .unwrap_or(3000);
+        .unwrap_or(2000);
     for seed in 0..seeds {
         live_and_die(seed);
     }

@@ -182,6 +182,12 @@ impl Tables {
         flushed.map_err(TableError::new("flush", None))
     }
 
+    /// Gives back to the file system what was deleted from `from` (included) to `to` (excluded). After large deletions by range; single ones do without. Takes
+    /// its time: it rewrites what is left there.
+    pub fn compact(&self, family: Family, from: &[u8], to: &[u8]) {
+        self.0.db.compact_range_cf(self.handle(family), Some(from), Some(to));
+    }
+
     /// The first commit that is not in the tables, from which the journal is to be replayed. [`CommitNumber::FIRST`] in a new store.
     ///
     /// # Errors
