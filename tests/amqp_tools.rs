@@ -19,12 +19,18 @@ struct Tools {
 impl Tools {
     fn find() -> Option<Self> {
         let publish = tool::find("amqp-publish", "amqp-tools")?;
-        Some(Self { directory: publish.parent().unwrap().to_owned(), broker: Broker::shared() })
+        Some(Self {
+            directory: publish.parent().unwrap().to_owned(),
+            broker: Broker::shared(),
+        })
     }
 
     fn command(&self, name: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(self.directory.join(name));
-        command.arg("--url").arg(format!("amqp://guest:guest@{}", self.broker.amqp())).args(arguments);
+        command
+            .arg("--url")
+            .arg(format!("amqp://guest:guest@{}", self.broker.amqp()))
+            .args(arguments);
         command
     }
 
@@ -70,7 +76,10 @@ fn consume_runs_a_program_for_each_message() {
     let queue = unique("tools");
     tools.run("amqp-declare-queue", &["-q", &queue]);
     for number in 0..20 {
-        tools.run("amqp-publish", &["-r", &queue, "-C", "text/plain", "-b", &format!("message {number}\n")]);
+        tools.run(
+            "amqp-publish",
+            &["-r", &queue, "-C", "text/plain", "-b", &format!("message {number}\n")],
+        );
     }
     let said = tools.run("amqp-consume", &["-q", &queue, "-c", "20", "-p", "5", "cat"]);
     assert_eq!(said, (0..20).map(|number| format!("message {number}\n")).collect::<String>());
@@ -97,7 +106,11 @@ fn refusals_are_told() {
     tools.fails("amqp-get", &["-q", &missing], "NOT_FOUND - no queue");
     let queue = unique("tools");
     tools.run("amqp-declare-queue", &["-d", "-q", &queue]);
-    tools.fails("amqp-declare-queue", &["-q", &queue], "PRECONDITION_FAILED - inequivalent arg 'durable'");
+    tools.fails(
+        "amqp-declare-queue",
+        &["-q", &queue],
+        "PRECONDITION_FAILED - inequivalent arg 'durable'",
+    );
     tools.run("amqp-delete-queue", &["-q", &queue]);
     let wrong = format!("amqp://guest:wrong@{}", tools.broker.amqp());
     let output = tool::output(Command::new(tools.directory.join("amqp-get")).args(["--url", &wrong, "-q", &missing]));

@@ -19,7 +19,12 @@ fn script(name: &str) {
     let Some(python) = python else { return };
     let broker = Broker::shared();
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python").join(name);
-    tool::run(Command::new(python).arg(file).arg(broker.amqp().ip().to_string()).arg(broker.amqp().port().to_string()));
+    tool::run(
+        Command::new(python)
+            .arg(file)
+            .arg(broker.amqp().ip().to_string())
+            .arg(broker.amqp().port().to_string()),
+    );
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What a user does with queues and exchanges, by lapin and by stoa-client: every test here passes against RabbitMQ too.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, unreachable_pub)]
 
 mod client;
 mod confirms;

@@ -2,7 +2,7 @@
 //! closes the channel or the connection. RabbitMQ is asked the same; where its answer is none (it lets its reader crash, or does not look), the
 //! table says so and the answer is the specification's.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, unreachable_pub)]
 
 mod channels;
 mod contents;

@@ -97,6 +97,12 @@ impl Broker {
         drop(self.process.take());
     }
 
+    /// A process that starts on the directory of the killed broker, and is not waited for.
+    pub fn start_again(&self) -> Process {
+        assert!(self.process.is_none(), "the broker is still up");
+        Process::serve(self.data())
+    }
+
     /// Starts again on the same directory, on other ports.
     pub fn restart(&mut self) {
         self.kill();
@@ -106,7 +112,7 @@ impl Broker {
 }
 
 fn serve(data: &Path) -> (Process, SocketAddr, SocketAddr) {
-    let mut process = Process::spawn([OsStr::new("serve"), "--data".as_ref(), data.as_ref()]);
+    let mut process = Process::serve(data);
     let ready = process.ready();
     let address = |scheme: &str| {
         let rest = ready
@@ -164,6 +170,11 @@ impl Process {
             stderr,
             stderr_end: Mutex::new(stderr_end),
         }
+    }
+
+    /// `stoa serve` on a directory and any free ports.
+    pub fn serve(data: &Path) -> Self {
+        Self::spawn([OsStr::new("serve"), "--data".as_ref(), data.as_ref()])
     }
 
     /// Waits for the line that says that the broker is ready.

@@ -15,7 +15,10 @@ pub fn find(program: &str, debian_package: &str) -> Option<PathBuf> {
         apt_get(debian_package);
         on_path(program)
     });
-    or_skip(path, &format!("{program} is not here, and neither is the Debian package {debian_package}"))
+    or_skip(
+        path,
+        &format!("{program} is not here, and neither is the Debian package {debian_package}"),
+    )
 }
 
 /// Python with pika, in a virtual environment below the target directory. It is made once, and needs PyPI for that.
@@ -67,7 +70,9 @@ fn or_skip<T>(found: Option<T>, missing: &str) -> Option<T> {
 
 fn on_path(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|directory| directory.join(program)).find(|file| file.is_file())
+    std::env::split_paths(&path)
+        .map(|directory| directory.join(program))
+        .find(|file| file.is_file())
 }
 
 /// Works for root on Debian and its kin; elsewhere it does nothing.
@@ -75,7 +80,12 @@ fn apt_get(package: &str) {
     let lock = "DPkg::Lock::Timeout=120";
     let apt = |arguments: &[&str]| {
         let quiet = ["-qq", "-o", lock];
-        succeeds(Command::new("apt-get").env("DEBIAN_FRONTEND", "noninteractive").args(quiet).args(arguments))
+        succeeds(
+            Command::new("apt-get")
+                .env("DEBIAN_FRONTEND", "noninteractive")
+                .args(quiet)
+                .args(arguments),
+        )
     };
     let install = ["install", "-y", "--no-install-recommends", package];
     if !apt(&install) && apt(&["update"]) {

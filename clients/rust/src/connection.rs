@@ -5,6 +5,7 @@ use lapin::uri::AMQPUri;
 
 use crate::consumer::{Consumer, ConsumerOptions};
 use crate::error::Error;
+use crate::lifeline::Lifeline;
 use crate::producer::{Producer, ProducerOptions};
 use crate::queue::{DeclaredQueue, Queue};
 
@@ -13,6 +14,7 @@ use crate::queue::{DeclaredQueue, Queue};
 #[derive(Debug)]
 pub struct Connection {
     inner: lapin::Connection,
+    lifeline: Lifeline,
 }
 
 impl Connection {
@@ -29,8 +31,10 @@ impl Connection {
     /// Outside of a tokio runtime.
     pub async fn open(uri: &str) -> Result<Self, Error> {
         let uri: AMQPUri = uri.parse().map_err(Error::Uri)?;
+        let inner = lapin::Connection::connect_uri(uri, ConnectionProperties::default()).await?;
         Ok(Self {
-            inner: lapin::Connection::connect_uri(uri, ConnectionProperties::default()).await?,
+            lifeline: Lifeline::of(&inner),
+            inner,
         })
     }
 
@@ -47,7 +51,7 @@ impl Connection {
     /// # Errors
     /// When no channel can be opened.
     pub async fn producer_with(&self, options: ProducerOptions) -> Result<Producer, Error> {
-        Producer::new(self.channel().await?, options).await
+        Producer::new(self.channel().await?, self.lifeline.clone(), options).await
     }
 
     /// Starts to consume a queue, on a channel of its own. It declares nothing.
@@ -55,7 +59,7 @@ impl Connection {
     /// # Errors
     /// [`Error::Refused`]: 404 when there is no such queue, 405 or 403 when somebody else has it alone.
     pub async fn consumer(&self, queue: &str, options: ConsumerOptions) -> Result<Consumer, Error> {
-        Consumer::new(self.channel().await?, queue, options).await
+        Consumer::new(self.channel().await?, self.lifeline.clone(), queue, options).await
     }
 
     /// Declares a queue: creates it, or finds it as declared.
@@ -64,8 +68,8 @@ impl Connection {
     /// [`Error::Refused`]: 406 when it exists and is different, 405 when it belongs to another connection.
     pub async fn declare_queue(&self, queue: &Queue) -> Result<DeclaredQueue, Error> {
         let channel = self.channel().await?;
-        let declared = queue.declare(&channel).await?;
-        channel.close(200, "OK".into()).await?;
+        let declared = queue.declare(&channel, &self.lifeline).await?;
+        self.lifeline.hold(channel.close(200, "OK".into())).await?;
         Ok(declared)
     }
 
@@ -74,7 +78,7 @@ impl Connection {
     /// # Errors
     /// When the connection is closed or has as many channels as it may.
     pub async fn channel(&self) -> Result<lapin::Channel, Error> {
-        Ok(self.inner.create_channel().await?)
+        self.lifeline.hold(self.inner.create_channel()).await
     }
 
     /// Closes the connection and waits until the broker has seen it: what was acknowledged before is acknowledged.
@@ -82,6 +86,6 @@ impl Connection {
     /// # Errors
     /// [`Error::Closed`] when it was closed already.
     pub async fn close(self) -> Result<(), Error> {
-        Ok(self.inner.close(200, "OK".into()).await?)
+        self.lifeline.hold(self.inner.close(200, "OK".into())).await
     }
 }

@@ -1,7 +1,7 @@
 //! Consuming: a stream of deliveries, each of which is a guard over one message.
 
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use futures_util::{FutureExt, Stream, StreamExt};
 use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions, BasicRejectOptions};
@@ -9,6 +9,7 @@ use lapin::{Channel, message};
 use serde::de::DeserializeOwned;
 
 use crate::error::Error;
+use crate::lifeline::Lifeline;
 use crate::message::short;
 use crate::{Properties, Table};
 
@@ -48,11 +49,13 @@ impl Default for ConsumerOptions {
 pub struct Consumer {
     inner: lapin::Consumer,
     channel: Channel,
+    lifeline: Lifeline,
     no_ack: bool,
+    has_ended: bool,
 }
 
 impl Consumer {
-    pub(crate) async fn new(channel: Channel, queue: &str, options: ConsumerOptions) -> Result<Self, Error> {
+    pub(crate) async fn new(channel: Channel, lifeline: Lifeline, queue: &str, options: ConsumerOptions) -> Result<Self, Error> {
         let ConsumerOptions {
             prefetch,
             no_ack,
@@ -61,7 +64,7 @@ impl Consumer {
             arguments,
         } = options;
         if prefetch > 0 {
-            channel.basic_qos(prefetch, BasicQosOptions::default()).await?;
+            lifeline.hold(channel.basic_qos(prefetch, BasicQosOptions::default())).await?;
         }
         let options = BasicConsumeOptions {
             no_ack,
@@ -69,8 +72,14 @@ impl Consumer {
             ..Default::default()
         };
         let (queue, tag) = (short("a queue's name", queue)?, short("a consumer tag", &tag)?);
-        let inner = channel.basic_consume(queue, tag, options, arguments).await?;
-        Ok(Self { inner, channel, no_ack })
+        let inner = lifeline.hold(channel.basic_consume(queue, tag, options, arguments)).await?;
+        Ok(Self {
+            inner,
+            channel,
+            lifeline,
+            no_ack,
+            has_ended: false,
+        })
     }
 
     /// The next delivery; the same as `StreamExt::next`.
@@ -92,7 +101,9 @@ impl Consumer {
     /// # Errors
     /// [`Error::Closed`] when the channel is closed.
     pub async fn cancel(&self) -> Result<(), Error> {
-        Ok(self.channel.basic_cancel(self.inner.tag(), Default::default()).await?)
+        self.lifeline
+            .hold(self.channel.basic_cancel(self.inner.tag(), Default::default()))
+            .await
     }
 }
 
@@ -100,16 +111,21 @@ impl Stream for Consumer {
     type Item = Result<Delivery, Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let is_settled = self.no_ack;
-        let next = self.inner.poll_next_unpin(cx);
-        next.map(|item| {
-            item.map(|delivery| {
-                Ok(Delivery {
-                    inner: delivery?,
-                    is_settled,
-                })
-            })
-        })
+        if self.has_ended {
+            return Poll::Ready(None);
+        }
+        let next = match self.inner.poll_next_unpin(cx) {
+            Poll::Ready(Some(Ok(inner))) => Some(Ok(Delivery {
+                inner,
+                lifeline: self.lifeline.clone(),
+                is_settled: self.no_ack,
+            })),
+            Poll::Ready(Some(Err(error))) => Some(Err(error.into())),
+            Poll::Ready(None) => None,
+            Poll::Pending => Some(Err(ready!(self.lifeline.poll_end(cx)))),
+        };
+        self.has_ended = !matches!(next, Some(Ok(_)));
+        Poll::Ready(next)
     }
 }
 
@@ -119,6 +135,7 @@ impl Stream for Consumer {
 #[derive(Debug)]
 pub struct Delivery {
     inner: message::Delivery,
+    lifeline: Lifeline,
     is_settled: bool,
 }
 
@@ -175,7 +192,7 @@ impl Delivery {
         if std::mem::replace(&mut self.is_settled, true) {
             return Ok(());
         }
-        outcome(self.inner.acker.ack(BasicAckOptions::default()).await)
+        self.settle(self.inner.acker.ack(BasicAckOptions::default())).await
     }
 
     /// The message is not done. With `requeue` it returns to its place in the queue; else it is dropped, or dead-lettered if the queue says so.
@@ -186,15 +203,11 @@ impl Delivery {
         if std::mem::replace(&mut self.is_settled, true) {
             return Ok(());
         }
-        outcome(
-            self.inner
-                .acker
-                .nack(BasicNackOptions {
-                    requeue,
-                    ..Default::default()
-                })
-                .await,
-        )
+        self.settle(self.inner.acker.nack(BasicNackOptions {
+            requeue,
+            ..Default::default()
+        }))
+        .await
     }
 
     /// The message is of no use: it is dropped, or dead-lettered if the queue says so. The same as a nack without requeue.
@@ -205,7 +218,18 @@ impl Delivery {
         if std::mem::replace(&mut self.is_settled, true) {
             return Ok(());
         }
-        outcome(self.inner.acker.reject(BasicRejectOptions { requeue: false }).await)
+        self.settle(self.inner.acker.reject(BasicRejectOptions { requeue: false })).await
+    }
+}
+
+impl Delivery {
+    /// lapin's `false` means that the channel is gone.
+    async fn settle(&self, sent: impl Future<Output = Result<bool, lapin::Error>>) -> Result<(), Error> {
+        if self.lifeline.hold(sent).await? {
+            Ok(())
+        } else {
+            Err(Error::Closed)
+        }
     }
 }
 
@@ -222,14 +246,5 @@ impl Drop for Delivery {
                 })
                 .now_or_never();
         }
-    }
-}
-
-/// lapin's `false` means that the channel is gone.
-fn outcome(sent: Result<bool, lapin::Error>) -> Result<(), Error> {
-    match sent {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(Error::Closed),
-        Err(error) => Err(error.into()),
     }
 }

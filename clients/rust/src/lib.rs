@@ -40,6 +40,7 @@
 mod connection;
 mod consumer;
 mod error;
+mod lifeline;
 mod message;
 mod producer;
 mod queue;

@@ -7,6 +7,7 @@ use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::{Channel, Confirmation, PublisherConfirm};
 
 use crate::error::{BatchError, Error, PublishError};
+use crate::lifeline::Lifeline;
 use crate::message::Message;
 
 /// How a [`Producer`] publishes.
@@ -28,17 +29,20 @@ impl Default for ProducerOptions {
 #[derive(Debug)]
 pub struct Producer {
     channel: Channel,
+    lifeline: Lifeline,
     window: usize,
     /// A call is under way; set at the beginning of a call, it was given up half-way.
     busy: bool,
 }
 
 impl Producer {
-    pub(crate) async fn new(channel: Channel, options: ProducerOptions) -> Result<Self, Error> {
-        channel.confirm_select(ConfirmSelectOptions::default()).await?;
+    pub(crate) async fn new(channel: Channel, lifeline: Lifeline, options: ProducerOptions) -> Result<Self, Error> {
+        lifeline.hold(channel.confirm_select(ConfirmSelectOptions::default())).await?;
+        let window = options.window.max(1);
         Ok(Self {
             channel,
-            window: options.window.max(1),
+            lifeline,
+            window,
             busy: false,
         })
     }
@@ -65,7 +69,7 @@ impl Producer {
     /// The messages that were not confirmed, each with the reason; see [`publish`](Self::publish). When the channel fails in the middle, the rest
     /// of the batch is not published and is listed too.
     pub async fn publish_batch(&mut self, messages: &[Message]) -> Result<(), BatchError> {
-        let mut batch = Batch::new(messages);
+        let mut batch = Batch::new(messages, self.lifeline.clone());
         match self.begin().await {
             Ok(()) => {
                 self.publish_all(&mut batch).await;
@@ -79,14 +83,15 @@ impl Producer {
     /// When an earlier call was given up half-way, its confirms are waited for, so that what they bring is not taken for this call's.
     async fn begin(&mut self) -> Result<(), Error> {
         if self.busy {
-            self.channel.wait_for_confirms().await?;
+            self.lifeline.hold(self.channel.wait_for_confirms()).await?;
         }
         self.busy = true;
         Ok(())
     }
 
     async fn publish_one(&self, message: &Message) -> Result<(), PublishError> {
-        match self.send(message).await?.await? {
+        let confirm = self.send(message).await?;
+        match self.lifeline.hold(confirm).await? {
             Confirmation::Ack(Some(returned)) if message.is(&returned) => Err(unroutable(&returned)),
             Confirmation::Ack(_) | Confirmation::NotRequested => Ok(()),
             Confirmation::Nack(_) => Err(PublishError::Nacked),
@@ -117,24 +122,26 @@ impl Producer {
             mandatory: message.is_mandatory(),
             ..Default::default()
         };
-        Ok(self
+        let published = self
             .channel
-            .basic_publish(exchange, routing_key, options, message.body(), properties)
-            .await?)
+            .basic_publish(exchange, routing_key, options, message.body(), properties);
+        self.lifeline.hold(published).await
     }
 }
 
 /// A batch under way: what came back, and what failed.
 struct Batch<'a> {
     messages: &'a [Message],
+    lifeline: Lifeline,
     returned: Vec<BasicReturnMessage>,
     failures: Vec<(usize, PublishError)>,
 }
 
 impl<'a> Batch<'a> {
-    fn new(messages: &'a [Message]) -> Self {
+    fn new(messages: &'a [Message], lifeline: Lifeline) -> Self {
         Self {
             messages,
+            lifeline,
             returned: Vec::new(),
             failures: Vec::new(),
         }
@@ -146,7 +153,7 @@ impl<'a> Batch<'a> {
 
     async fn settle_first(&mut self, waiting: &mut VecDeque<(usize, PublisherConfirm)>) {
         let Some((place, confirm)) = waiting.pop_front() else { return };
-        match confirm.await {
+        match self.lifeline.hold(confirm).await {
             // lapin hangs a returned message on any one of the confirms that come with the same frame: whose it is, is found out at the end
             Ok(Confirmation::Ack(returned)) => self.returned.extend(returned),
             Ok(Confirmation::Nack(returned)) => {

@@ -3,6 +3,7 @@
 use lapin::options::QueueDeclareOptions;
 
 use crate::error::Error;
+use crate::lifeline::Lifeline;
 use crate::message::short;
 use crate::{Table, Value};
 
@@ -59,9 +60,11 @@ impl Queue {
         Ok(self)
     }
 
-    pub(crate) async fn declare(&self, channel: &lapin::Channel) -> Result<DeclaredQueue, Error> {
+    pub(crate) async fn declare(&self, channel: &lapin::Channel, lifeline: &Lifeline) -> Result<DeclaredQueue, Error> {
         let name = short("a queue's name", &self.name)?;
-        let queue = channel.queue_declare(name, self.options, self.arguments.clone()).await?;
+        let queue = lifeline
+            .hold(channel.queue_declare(name, self.options, self.arguments.clone()))
+            .await?;
         Ok(DeclaredQueue {
             name: queue.name().to_string(),
             messages: queue.message_count(),

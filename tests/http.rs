@@ -1,0 +1,111 @@
+//! The HTTP surface: overview, queues, the page; and who may see them.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+
+use serde_json::Value;
+use support::lapin::*;
+use support::{Broker, DEADLINE, eventually};
+
+/// `guest:guest`, as HTTP's basic authentication writes it.
+const GUEST: &str = "Authorization: Basic Z3Vlc3Q6Z3Vlc3Q=\r\n";
+
+struct Response {
+    status: u16,
+    head: String,
+    body: String,
+}
+
+fn get(address: SocketAddr, path: &str, headers: &str) -> Response {
+    let mut socket = TcpStream::connect(address).unwrap();
+    socket.set_read_timeout(Some(DEADLINE)).unwrap();
+    write!(
+        socket,
+        "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{headers}\r\n"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no HTTP answer: {answer}"));
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    Response {
+        status,
+        head: head.to_lowercase(),
+        body: body.to_owned(),
+    }
+}
+
+fn json(address: SocketAddr, path: &str) -> Value {
+    let response = get(address, path, GUEST);
+    assert_eq!(response.status, 200, "{path}: {}", response.body);
+    assert!(
+        response.head.contains("content-type: application/json"),
+        "{path}: {}",
+        response.head
+    );
+    serde_json::from_str(&response.body).unwrap_or_else(|error| panic!("{path}: {error}: {}", response.body))
+}
+
+#[tokio::test]
+async fn queues_are_listed_with_their_counts() {
+    let Some(broker) = Broker::own() else { return };
+    let connection = connect(&broker).await;
+    let channel = channel_on(&connection).await;
+    let queue = durable_queue(&channel, "listed").await;
+    for _ in 0..5 {
+        publish(&channel, &queue, "m").await;
+    }
+    let _held = support::lapin::get(&channel, &queue, BasicGetOptions::default()).await.unwrap();
+    let counted = async || {
+        let queues = json(broker.http(), "/api/queues");
+        let listed = queues
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|listed| listed["name"] == queue.as_str())
+            .cloned()?;
+        (listed["messages_ready"] == 4 && listed["messages_unacknowledged"] == 1).then_some(listed)
+    };
+    let listed = eventually("the queue with its counts", counted).await;
+    for (field, expected) in [
+        ("vhost", Value::from("/")),
+        ("durable", true.into()),
+        ("auto_delete", false.into()),
+        ("exclusive", false.into()),
+        ("messages", 5.into()),
+        ("consumers", 0.into()),
+    ] {
+        assert_eq!(listed[field], expected, "{field} in {listed}");
+    }
+    let overview = json(broker.http(), "/api/overview");
+    assert_eq!(overview["object_totals"]["queues"], 1, "{overview}");
+    assert_eq!(overview["object_totals"]["connections"], 1, "{overview}");
+    assert_eq!(overview["queue_totals"]["messages"], 5, "{overview}");
+}
+
+#[test]
+fn only_users_with_their_password_see_it() {
+    let Some(broker) = Broker::own() else { return };
+    let wrong = "Authorization: Basic Z3Vlc3Q6d3Jvbmc=\r\n";
+    for headers in ["", wrong, "Authorization: Basic !!!\r\n", "Authorization: Bearer guest\r\n"] {
+        for path in ["/api/overview", "/api/queues"] {
+            let response = get(broker.http(), path, headers);
+            assert_eq!(response.status, 401, "{path} with {headers:?}");
+            assert!(response.head.contains("www-authenticate: basic"), "{}", response.head);
+        }
+    }
+    assert_eq!(get(broker.http(), "/api/no-such-thing", GUEST).status, 404);
+}
+
+#[test]
+fn the_page_has_a_table_of_queues() {
+    let Some(broker) = Broker::own() else { return };
+    let page = get(broker.http(), "/", "");
+    assert_eq!(page.status, 200);
+    assert!(page.head.contains("content-type: text/html"), "{}", page.head);
+    assert!(page.body.contains("<table") && page.body.contains("queues"), "{}", page.body);
+}
