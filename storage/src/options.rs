@@ -3,6 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// Every segment of the journal is a multiple of this.
+pub(crate) const SEGMENT_UNIT_BYTES: u64 = 64 << 10;
+
+const SEGMENT_BYTES_MAX: u64 = 1 << 30;
+
 /// When a commit reaches the disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SyncPolicy {
@@ -46,7 +51,7 @@ impl StoreOptions {
             segment_bytes: 64 << 20,
             sync: SyncPolicy::Always,
             direct: true,
-            spare_segments_max: 8,
+            spare_segments_max: 4,
             write_buffer_bytes: 64 << 20,
             block_cache_bytes: 8 << 20,
             open_files_max: 256,
@@ -55,7 +60,8 @@ impl StoreOptions {
 
     /// The size of segments within what the format takes.
     pub(crate) fn segment_bytes_in_range(&self) -> u64 {
-        const UNIT: u64 = 64 << 10;
-        self.segment_bytes.clamp(UNIT, 1 << 30).next_multiple_of(UNIT)
+        self.segment_bytes
+            .clamp(SEGMENT_UNIT_BYTES, SEGMENT_BYTES_MAX)
+            .next_multiple_of(SEGMENT_UNIT_BYTES)
     }
 }

@@ -190,17 +190,19 @@ fn a_damaged_journal_is_refused_with_file_and_offset() {
     let mut damaged = bytes.clone();
     damaged[at + 500] ^= 1;
     fs::write(&segment, &damaged).unwrap();
-    let error = Store::open(&options(dir.path()))
-        .unwrap()
-        .journal
-        .replay(CommitNumber::FIRST, |_, _| {})
-        .unwrap_err();
+    let refusal = || {
+        let mut store = Store::open(&options(dir.path())).unwrap();
+        store.journal.replay(CommitNumber::FIRST, |_, _| {}).unwrap_err()
+    };
+    let error = refusal();
     let OpenError::Damaged { file, offset, .. } = &error else {
         panic!("{error}")
     };
     assert_eq!((file, *offset), (&segment, Some(at as u64 - 48)), "{error}");
     assert!(error.to_string().contains("commit 2 was durable"), "{error}");
     assert_eq!(fs::read(&segment).unwrap(), damaged, "nothing was changed");
+    fs::write(&segment, &bytes[..at]).unwrap();
+    assert!(refusal().to_string().contains("cut short"), "{}", refusal());
     fs::write(&segment, &bytes).unwrap();
     assert_eq!(open(&options(dir.path())).1.len(), 3);
 }

@@ -268,3 +268,47 @@ fn segments_are_recycled_and_the_rest_is_deleted() {
     }
     assert_eq!(disk.list().unwrap(), before);
 }
+
+#[test]
+fn an_interval_syncs_in_the_background() {
+    let disk = SimulatedDisk::new(1, 512);
+    let interval = SyncPolicy::Interval(std::time::Duration::ZERO);
+    let mut first = journal(&disk, interval);
+    first.replay(CommitNumber::FIRST, |_, _| {}).unwrap();
+    for _ in 0..50 {
+        first.buffer().extend([7; 5000]);
+        first.commit().unwrap();
+    }
+    drop(first);
+    disk.power_cycle();
+
+    let mut second = journal(&disk, interval);
+    assert_eq!(second.replay(CommitNumber::FIRST, |_, _| {}).unwrap().commits, 50);
+    // The next operations are a write and a sync. Whichever fails, some commit is told, and all after it.
+    disk.arm(1, Fault::Error);
+    let first_error = loop {
+        second.buffer().push(1);
+        if let Err(error) = second.commit() {
+            break error.to_string();
+        }
+    };
+    second.buffer().push(1);
+    assert_eq!(second.commit().unwrap_err().to_string(), first_error);
+    assert_eq!(second.sync().unwrap_err().to_string(), first_error);
+    assert_eq!(second.close().unwrap_err().to_string(), first_error);
+}
+
+#[test]
+fn a_failed_sync_is_never_tried_again() {
+    let disk = SimulatedDisk::new(1, 512);
+    let mut journal = journal(&disk, SyncPolicy::Always);
+    journal.replay(CommitNumber::FIRST, |_, _| {}).unwrap();
+    disk.arm(1, Fault::Error);
+    journal.buffer().push(1);
+    let error = journal.commit().unwrap_err().to_string();
+    assert!(error.contains("cannot sync the journal"), "{error}");
+    assert!(disk.disarm());
+    journal.buffer().push(2);
+    assert_eq!(journal.commit().unwrap_err().to_string(), error);
+    assert_eq!(journal.sync().unwrap_err().to_string(), error);
+}

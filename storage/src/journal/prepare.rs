@@ -157,3 +157,45 @@ impl Shared {
         });
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::super::simulated::{Fault, SimulatedDisk};
+    use super::*;
+
+    fn preparer(disk: &SimulatedDisk, ahead: bool) -> Preparer {
+        Preparer::new(Arc::new(disk.clone()), 64 << 10, 2, Vec::new(), 7, ahead).unwrap()
+    }
+
+    #[test]
+    fn segments_are_made_taken_and_given_back() {
+        for ahead in [false, true] {
+            let disk = SimulatedDisk::new(1, 512);
+            let preparer = preparer(&disk, ahead);
+            let taken: Vec<Segment> = (0..5).map(|_| preparer.take().unwrap()).collect();
+            let names: Vec<&str> = taken.iter().map(|segment| segment.name.as_str()).collect();
+            assert_eq!(names[..2], ["00000007.segment", "00000008.segment"]);
+            preparer.recycle(taken);
+            drop(preparer);
+            // Two are kept; a thread may have been stopped before it deleted the others, or have one more in hand.
+            let left = disk.list().unwrap().len();
+            assert!(if ahead { (2..=6).contains(&left) } else { left == 2 }, "{left}");
+        }
+    }
+
+    #[test]
+    fn a_failure_is_told_to_who_asks_and_the_next_one_may_succeed() {
+        for ahead in [false, true] {
+            let disk = SimulatedDisk::new(1, 512);
+            disk.arm(0, Fault::Power);
+            let preparer = preparer(&disk, ahead);
+            for _ in 0..3 {
+                preparer.take().unwrap_err();
+            }
+            disk.power_cycle();
+            // A thread may have failed once more before the power came back.
+            assert!(preparer.take().is_ok() || preparer.take().is_ok());
+        }
+    }
+}

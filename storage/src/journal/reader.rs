@@ -8,7 +8,7 @@ use crate::error::OpenError;
 
 const WINDOW_BYTES: usize = 1 << 20;
 
-/// What reads are aligned to: a multiple of every disk's block.
+/// What reads are aligned to: a multiple of every disk's block, and every segment is a multiple of it.
 pub(super) const READ_ALIGNMENT: u64 = 4096;
 
 /// A segment and the piece of it that is in memory.
@@ -16,7 +16,7 @@ pub(super) const READ_ALIGNMENT: u64 = 4096;
 pub(super) struct Reader<'a> {
     checks: &'a Checks,
     segment: Segment,
-    /// What can be read: the size of the file, less what a truncation left of the last block.
+    /// The size of the file.
     bytes: u64,
     window: Aligned,
     window_offset: u64,
@@ -27,7 +27,7 @@ impl<'a> Reader<'a> {
     pub(super) fn new(checks: &'a Checks, segment: Segment) -> Self {
         Self {
             checks,
-            bytes: segment.file.bytes() / READ_ALIGNMENT * READ_ALIGNMENT,
+            bytes: segment.file.bytes(),
             segment,
             window: Aligned::zeros(0),
             window_offset: 0,

@@ -13,6 +13,7 @@ use super::reader::Reader;
 use super::segment::{self, Segment, Used};
 use super::verdict::{self, End};
 use crate::error::OpenError;
+use crate::options::SEGMENT_UNIT_BYTES;
 
 /// What the journal's files are, after a replay.
 #[derive(Debug)]
@@ -64,6 +65,14 @@ pub(super) fn replay(
     let (mut starts, mut blank) = (Vec::new(), Vec::new());
     for id in ids {
         let segment = Segment::open(disk, id).map_err(|error| OpenError::io("open", &folder)(error))?;
+        let bytes = segment.file.bytes();
+        if bytes == 0 || !bytes.is_multiple_of(SEGMENT_UNIT_BYTES) {
+            return Err(OpenError::Damaged {
+                file: segment.path,
+                offset: Some(bytes),
+                what: "the file was cut short".to_owned(),
+            });
+        }
         match Reader::new(checks, segment.clone()).header(0)? {
             Some(header) => starts.push(Start { segment, header }),
             None => blank.push(segment),

@@ -205,7 +205,9 @@ impl Writer {
     /// Hands back the segments whose commits are all below `before`.
     pub(super) fn release(&mut self, before: CommitNumber) {
         let released = self.closed.iter().take_while(|used| used.last < before.0).count();
-        self.preparer.recycle(self.closed.drain(..released).map(|used| used.segment));
+        if released > 0 {
+            self.preparer.recycle(self.closed.drain(..released).map(|used| used.segment));
+        }
     }
 
     /// The size of what is written and not released, in bytes.
