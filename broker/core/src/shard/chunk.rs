@@ -3,13 +3,14 @@
 //!
 //! In memory a chunk's value has the shape that it has in the table (`stored.rs`): room for a header, then the records back to back.
 
-use std::mem::size_of;
 use std::ops::Range;
 use std::sync::Arc;
 
 use crate::ids::Sequence;
-use crate::record::{self, Records, flags};
+use crate::record::{Records, flags};
 use crate::shard::bits::Bits;
+use crate::shard::body::{Body, Value};
+use crate::shard::fit::{Fit, fit, length_at};
 use crate::shard::stored::{self, CHUNK_HEADER, ChunkEntry, StoredError};
 
 /// Records in a chunk.
@@ -51,164 +52,6 @@ pub(crate) struct Chunk {
     pub(crate) state: u8,
     /// Absent where it would say nothing: paged out, nothing settled, not of mixed persistence.
     body: Option<Box<Body>>,
-}
-
-/// What a chunk needs beyond its numbers while it is in memory or partly settled.
-#[derive(Debug, Default)]
-pub(crate) struct Body {
-    value: Value,
-    settled: Bits,
-    transient: Bits,
-    /// A record whose place is known, and its offset in the value: where the next delivery will probably start.
-    known: (u16, u32),
-    /// The offset of the first record that was not collected.
-    uncollected_at: u32,
-}
-
-#[derive(Debug, Default)]
-enum Value {
-    #[default]
-    Paged,
-    Own(Vec<u8>),
-    /// Sealed, and given to the store.
-    Shared(Arc<Vec<u8>>),
-}
-
-impl Value {
-    fn octets(&self) -> &[u8] {
-        match self {
-            Self::Paged => &[],
-            Self::Own(value) => value,
-            Self::Shared(value) => value,
-        }
-    }
-    fn capacity(&self) -> usize {
-        match self {
-            Self::Paged => 0,
-            Self::Own(value) => value.capacity(),
-            Self::Shared(value) => value.capacity(),
-        }
-    }
-}
-
-impl Body {
-    /// An empty value with room for `bytes` octets of records.
-    pub(crate) fn with_room(bytes: usize) -> Box<Self> {
-        let mut value = Vec::with_capacity(CHUNK_HEADER + bytes);
-        value.resize(CHUNK_HEADER, 0);
-        Box::new(Self {
-            value: Value::Own(value),
-            ..Self::default()
-        })
-    }
-
-    /// The same body, empty again, if its buffer is its own.
-    pub(crate) fn emptied(mut self: Box<Self>) -> Option<Box<Self>> {
-        let mut value = match std::mem::take(&mut self.value) {
-            Value::Paged => return None,
-            Value::Own(value) => value,
-            Value::Shared(value) => Arc::into_inner(value)?,
-        };
-        value.truncate(CHUNK_HEADER);
-        *self = Self {
-            value: Value::Own(value),
-            ..Self::default()
-        };
-        Some(self)
-    }
-
-    /// Octets of memory that it takes.
-    pub(crate) fn footprint(&self) -> usize {
-        size_of::<Self>() + self.value.capacity()
-    }
-}
-
-/// How much of a run goes into a chunk.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Fit {
-    pub(crate) count: u16,
-    pub(crate) bytes: usize,
-    /// Flags that any of the records has, and flags that all of them have.
-    any: u8,
-    all: u8,
-}
-
-impl Fit {
-    pub(crate) fn any_persistent(self) -> bool {
-        self.any & flags::PERSISTENT != 0
-    }
-}
-
-/// The octets of a record's length, at the front of `bytes`.
-fn length_at(bytes: &[u8]) -> usize {
-    match bytes.first_chunk::<4>() {
-        Some(length) => u32::from_le_bytes(*length) as usize,
-        None => 0,
-    }
-}
-
-/// How many of at most `count_max` records at the front of `bytes` fit into `bytes_max` octets.
-///
-/// # Panics
-/// If the octets are not whole records: whoever encoded them is wrong.
-pub(crate) fn fit(bytes: &[u8], count_max: u16, bytes_max: usize) -> Fit {
-    let mut fit = Fit {
-        all: u8::MAX,
-        ..Fit::default()
-    };
-    while fit.count < count_max {
-        let rest = &bytes[fit.bytes..];
-        let length = length_at(rest);
-        assert!(
-            length >= record::PREFIX && length <= rest.len(),
-            "a run of records holds {} octets that are no record",
-            rest.len()
-        );
-        if fit.bytes + length > bytes_max {
-            break;
-        }
-        fit.count += 1;
-        fit.bytes += length;
-        fit.any |= rest[4];
-        fit.all &= rest[4];
-    }
-    fit
-}
-
-/// How much of a run goes into a chunk of its own: at least one record.
-pub(crate) fn fit_alone(records: Records<'_>) -> Fit {
-    let fitting = fit(
-        records.bytes,
-        records.count.min(RECORDS_MAX.into()) as u16,
-        BYTES_MAX - CHUNK_HEADER,
-    );
-    if fitting.count == 0 {
-        fit(records.bytes, 1, usize::MAX)
-    } else {
-        fitting
-    }
-}
-
-/// The first `n` records of a run, and the others.
-pub(crate) fn split(records: Records<'_>, n: u64) -> (Records<'_>, Records<'_>) {
-    if n >= u64::from(records.count) {
-        return (records, Records::default());
-    }
-    let mut offset = 0;
-    for _ in 0..n {
-        offset += length_at(&records.bytes[offset..]).max(record::PREFIX);
-    }
-    let (front, back) = records.bytes.split_at(offset);
-    (
-        Records {
-            bytes: front,
-            count: n as u32,
-        },
-        Records {
-            bytes: back,
-            count: records.count - n as u32,
-        },
-    )
 }
 
 impl Chunk {

@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 
 use crate::ids::{OutletId, QueueId};
 use crate::shard::ShardLimits;
-use crate::shard::chunk::{BYTES_MAX, Body};
+use crate::shard::body::Body;
+use crate::shard::chunk::BYTES_MAX;
 use crate::shard::consumers::Outlet;
 use crate::shard::map::IdMap;
 
@@ -51,6 +52,7 @@ pub(crate) struct Memory {
     /// When all that can easily be paged out is, this much in memory calls for more.
     pub(crate) squeeze_at: u64,
     /// Buffers of settled chunks, for the next ones.
+    #[expect(clippy::vec_box, reason = "chunks hold them boxed")]
     spare: Vec<Box<Body>>,
 }
 
@@ -73,8 +75,8 @@ impl Memory {
 
     /// An empty body with room for `bytes` octets of records.
     pub(crate) fn body(&mut self, bytes: usize) -> Box<Body> {
-        let fits = |body: &Box<Body>| body.footprint() <= SMALL.max(bytes * WASTE_MAX);
-        match self.spare.iter().rposition(fits) {
+        let most = SMALL.max(bytes * WASTE_MAX);
+        match self.spare.iter().rposition(|body| body.footprint() <= most) {
             Some(at) => self.spare.swap_remove(at),
             None => Body::with_room(bytes),
         }

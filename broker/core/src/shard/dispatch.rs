@@ -75,6 +75,7 @@ impl Queue {
         {
             if !self.chunks[next.at].is_resident() {
                 self.load(next.at, false, common, effects);
+                self.read_ahead(common, effects);
                 return budget;
             }
             budget -= self.deliver(next, budget, common, effects);

@@ -16,6 +16,7 @@
 //! octets once it is paged out.
 
 mod bits;
+mod body;
 mod chunk;
 mod collect;
 mod command;
@@ -23,6 +24,7 @@ mod common;
 mod consumers;
 mod dispatch;
 mod effects;
+mod fit;
 mod invariants;
 mod map;
 mod paging;
@@ -31,6 +33,8 @@ mod recovery;
 mod removal;
 mod runs;
 pub mod stored;
+#[cfg(test)]
+mod tests;
 
 pub use command::{Command, ConsumeError, Counts, DeleteError, GetOutcome, Got, QueueSpec, ShardLimits};
 pub use effects::{Consumer, Delivery, Effects};

@@ -7,9 +7,10 @@ use crate::ids::{QueueId, Sequence};
 use crate::record::Records;
 use crate::shard::QueueSpec;
 use crate::shard::bits::Bits;
-use crate::shard::chunk::{self, BYTES_MAX, Chunk, state};
+use crate::shard::chunk::{BYTES_MAX, Chunk, state};
 use crate::shard::common::Common;
 use crate::shard::consumers::Subscribers;
+use crate::shard::fit::{self, Fit};
 use crate::shard::runs::Runs;
 use crate::shard::stored::HeadEntry;
 
@@ -175,8 +176,8 @@ impl Queue {
     }
 
     /// Closes the last chunk and opens the next one; says how much of the run goes there.
-    fn begin_chunk(&mut self, records: Records<'_>, common: &mut Common) -> chunk::Fit {
-        let fit = chunk::fit_alone(records);
+    fn begin_chunk(&mut self, records: Records<'_>, common: &mut Common) -> Fit {
+        let fit = fit::fit_alone(records);
         let mut room = fit.bytes;
         if let Some(full) = self.chunks.back_mut() {
             full.state |= state::CLOSED;

@@ -6,9 +6,10 @@ use crate::log::LogRecord;
 use crate::record::{self, Records};
 use crate::shard::Shard;
 use crate::shard::bits::Bits;
-use crate::shard::chunk::{self, BYTES_MAX, Chunk, RECORDS_MAX, state};
+use crate::shard::chunk::{BYTES_MAX, Chunk, RECORDS_MAX, state};
 use crate::shard::common::Common;
 use crate::shard::effects::Effects;
+use crate::shard::fit::{self, Fit};
 use crate::shard::queue::Queue;
 use crate::shard::stored::{self, CHUNK_HEADER, ChunkEntry, HEAD, IndexEntry, StoredError};
 
@@ -124,12 +125,12 @@ impl Queue {
             };
             let skipped = known_end.0.min(room_end.0).saturating_sub(first.0);
             if skipped > 0 {
-                let (known, rest) = chunk::split(records, skipped);
+                let (known, rest) = fit::split(records, skipped);
                 first = first.plus(known.count.into());
                 records = rest;
                 continue;
             }
-            let (new, rest) = chunk::split(records, room_end.0 - first.0);
+            let (new, rest) = fit::split(records, room_end.0 - first.0);
             let added = self.replay_run(at, first, new, common);
             first = first.plus(added.count.into());
             records = Records {
@@ -140,13 +141,13 @@ impl Queue {
     }
 
     /// Adds the beginning of a run in front of chunk `at`, to the chunk before that if it can take it.
-    fn replay_run(&mut self, at: usize, first: Sequence, records: Records<'_>, common: &mut Common) -> chunk::Fit {
+    fn replay_run(&mut self, at: usize, first: Sequence, records: Records<'_>, common: &mut Common) -> Fit {
         let joined = at.checked_sub(1).filter(|&before| self.fill_gap(before, first, common));
-        let fit = joined.map_or_else(chunk::Fit::default, |before| self.chunks[before].room_for(records));
+        let fit = joined.map_or_else(Fit::default, |before| self.chunks[before].room_for(records));
         let (at, fit) = match joined {
             Some(before) if fit.count > 0 => (before, fit),
             _ => {
-                let fit = chunk::fit_alone(records);
+                let fit = fit::fit_alone(records);
                 let chunk = Chunk::new(first, common.memory.body(fit.bytes));
                 common.memory.changed(0, chunk.footprint());
                 self.chunks.insert(at, chunk);

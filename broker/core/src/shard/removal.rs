@@ -96,11 +96,11 @@ impl Queue {
     fn drop_chunks(&mut self, at: usize, last: Sequence, common: &mut Common, effects: &mut impl Effects) {
         let first = self.chunks.get(at).map_or(last, |chunk| chunk.first);
         let mut forget = Vec::new();
-        while self.chunks.len() > at {
-            forget.extend(self.free(self.chunks.len() - 1, common));
-        }
         if last == HEAD && self.head != HeadEntry::default() {
             forget.push(HEAD);
+        }
+        while self.chunks.len() > at {
+            forget.extend(self.free(self.chunks.len() - 1, common));
         }
         if forget.len() > SINGLE_MAX {
             effects.forget_range(self.id, first, last);

@@ -85,7 +85,8 @@ mod tests {
 
     #[test]
     fn runs_that_touch_or_overlap_are_one() {
-        let cases: [(&[(u64, u64)], &[(u64, u64)]); 6] = [
+        type Run = (u64, u64);
+        let cases: [(&[Run], &[Run]); 6] = [
             (&[(5, 7), (1, 2)], &[(1, 2), (5, 7)]),
             (&[(1, 3), (3, 5)], &[(1, 5)]),
             (&[(3, 5), (1, 3)], &[(1, 5)]),

@@ -1,0 +1,314 @@
+//! Tables of what is done to a shard and the effects that must come of it, one file a subject. Effects are written as short lines:
+//! `1 <- 0..3` (consumer 1 gets the messages 0, 1 and 2), `1 <- 0..3 again` (redelivered), `load 0`, `store 0..3` (a value of three records),
+//! `entry 0` and `head 3` (index entries), `forget 0`, `stalled 9`. The queue is always queue 1; consumers are at the outlet of their number.
+
+mod delivery;
+mod journal;
+mod model;
+mod paging;
+mod recovery;
+mod removal;
+mod settlement;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use stoa_amqp::{ShortString, Table};
+
+use crate::ids::{ConnectionId, ConsumerId, OutletId, QueueId, Sequence};
+use crate::log::{self, LogRecord, LogWriter};
+use crate::record::{self, Records, flags};
+use crate::shard::stored::{self, HEAD};
+use crate::shard::{
+    Command, ConsumeError, Consumer, Delivery, Effects, GetOutcome, IndexEntry, QueueSpec, Shard, ShardLimits, StoredChunk, StoredError,
+};
+
+const QUEUE: QueueId = QueueId(1);
+
+/// What a body holds: where the message is in the order of publishing.
+fn number(record: record::Record<'_>) -> u64 {
+    record.body().first_chunk().map_or(u64::MAX, |octets| u64::from_le_bytes(*octets))
+}
+
+/// Effects as lines, and what a store would hold after them.
+#[derive(Default)]
+struct Sink {
+    lines: Vec<String>,
+    index: BTreeMap<[u8; 16], Vec<u8>>,
+    chunks: BTreeMap<Sequence, Arc<Vec<u8>>>,
+    stored: Vec<(Sequence, u16)>,
+}
+
+impl Sink {
+    fn say(&mut self, line: String) {
+        self.lines.push(line);
+    }
+}
+
+impl Effects for Sink {
+    fn deliver(&mut self, delivery: Delivery<'_>) {
+        let Delivery {
+            consumer,
+            first,
+            redelivered,
+            records,
+            ..
+        } = delivery;
+        let numbers: Vec<_> = records.iter().map(number).collect();
+        assert_eq!(
+            numbers,
+            (first.0..first.0 + u64::from(records.count)).collect::<Vec<_>>(),
+            "the records are those of the sequences"
+        );
+        let again = if redelivered { " again" } else { "" };
+        self.say(format!("{} <- {first}..{}{again}", consumer.id, first.0 + u64::from(records.count)));
+    }
+    fn load(&mut self, _queue: QueueId, chunk: Sequence) {
+        self.say(format!("load {chunk}"));
+    }
+    fn store(&mut self, chunk: StoredChunk) {
+        self.index.insert(chunk.key(), chunk.entry.encode());
+        match (chunk.entry, chunk.data) {
+            (IndexEntry::Head(head), _) => self.say(format!("head {}", head.next)),
+            (_, None) => self.say(format!("entry {}", chunk.first)),
+            (_, Some(data)) => {
+                self.say(format!("store {}..{}", chunk.first, chunk.first.plus(chunk.upto.into())));
+                self.chunks.insert(chunk.first, data);
+                self.stored.push((chunk.first, chunk.upto));
+            }
+        }
+    }
+    fn forget(&mut self, _queue: QueueId, chunk: Sequence) {
+        self.index.remove(&stored::chunk_key(QUEUE, chunk));
+        self.chunks.remove(&chunk);
+        self.say(if chunk == HEAD {
+            "forget head".into()
+        } else {
+            format!("forget {chunk}")
+        });
+    }
+    fn forget_range(&mut self, _queue: QueueId, first: Sequence, last: Sequence) {
+        let last = if last == HEAD { "head".into() } else { last.to_string() };
+        self.say(format!("forget {first} to {last}"));
+    }
+    fn stalled(&mut self, outlet: OutletId) {
+        self.say(format!("stalled {outlet}"));
+    }
+    fn unused(&mut self, queue: QueueId) {
+        self.say(format!("unused {queue}"));
+    }
+    fn cancelled(&mut self, consumer: &Consumer, queue: QueueId) {
+        self.say(format!("cancelled {} of {queue}", consumer.id));
+    }
+    fn damaged(&mut self, _queue: QueueId, chunk: Sequence, error: StoredError) {
+        self.say(format!("damaged {chunk}: {error}"));
+    }
+}
+
+/// A shard with one queue, and short words for what is done to it.
+struct Bench {
+    shard: Shard,
+    sink: Sink,
+    /// Messages published so far.
+    published: u64,
+}
+
+impl Bench {
+    fn new(limits: ShardLimits, durable: bool) -> Self {
+        let mut shard = Shard::new(limits);
+        shard.create(QueueSpec {
+            id: QUEUE,
+            durable,
+            auto_delete: false,
+        });
+        Self {
+            shard,
+            sink: Sink::default(),
+            published: 0,
+        }
+    }
+
+    /// A durable queue, the usual limits.
+    fn durable() -> Self {
+        Self::new(ShardLimits::default(), true)
+    }
+
+    /// A durable queue with hardly any memory.
+    fn small() -> Self {
+        Self::new(
+            ShardLimits {
+                memory_bytes_max: 20_000,
+                ..ShardLimits::default()
+            },
+            true,
+        )
+    }
+
+    fn run(&mut self, flags: impl Fn(u64) -> u8, count: u64, size: usize) {
+        let mut run = Vec::new();
+        for number in self.published..self.published + count {
+            let mut body = number.to_le_bytes().to_vec();
+            body.resize(size.max(8), 0);
+            record::push(&mut run, flags(number), 0, b"\0\x01q", b"header", &body);
+        }
+        self.published += count;
+        let records = Records {
+            bytes: &run,
+            count: count as u32,
+        };
+        self.apply(Command::Publish { queue: QUEUE, records });
+    }
+
+    fn publish(&mut self, count: u64) {
+        self.run(|_| flags::PERSISTENT, count, 8);
+    }
+
+    fn transient(&mut self, count: u64) {
+        self.run(|_| 0, count, 8);
+    }
+
+    fn apply(&mut self, command: Command<'_>) {
+        self.shard.apply(command, &mut self.sink);
+        self.shard.invariants();
+    }
+
+    /// A consumer without peculiarities.
+    fn consumer(&self) -> Consumer {
+        Consumer {
+            id: ConsumerId(0),
+            outlet: ConnectionId(0),
+            channel: 1,
+            tag: ShortString::from("tag"),
+            no_ack: false,
+            exclusive: false,
+            prefetch: 0,
+            arguments: Table::default(),
+        }
+    }
+
+    fn try_consume(&mut self, id: u64, change: impl FnOnce(&mut Consumer)) -> Result<(), ConsumeError> {
+        let mut consumer = Consumer {
+            id: ConsumerId(id),
+            outlet: ConnectionId(id),
+            ..self.consumer()
+        };
+        change(&mut consumer);
+        self.shard.consume(QUEUE, consumer)
+    }
+
+    fn consume(&mut self, id: u64, change: impl FnOnce(&mut Consumer)) {
+        assert_eq!(self.try_consume(id, change), Ok(()));
+    }
+
+    fn settle(&mut self, consumer: u64, first: u64, count: u32) {
+        let consumer = Some(ConsumerId(consumer));
+        self.apply(Command::Settle {
+            queue: QUEUE,
+            consumer,
+            first: Sequence(first),
+            count,
+        });
+    }
+
+    fn requeue(&mut self, consumer: u64, first: u64, count: u32) {
+        let consumer = Some(ConsumerId(consumer));
+        self.apply(Command::Requeue {
+            queue: QUEUE,
+            consumer,
+            first: Sequence(first),
+            count,
+        });
+    }
+
+    fn dispatch(&mut self) {
+        while self.shard.dispatch(&mut self.sink) {}
+        self.shard.invariants();
+    }
+
+    fn resume(&mut self, outlet: u64) {
+        self.apply(Command::Resume {
+            outlet: ConnectionId(outlet),
+        });
+    }
+
+    /// `basic.get`: the message's number, and whether it may have been delivered before.
+    fn get(&mut self, no_ack: bool) -> Result<(u64, bool), GetOutcome> {
+        let mut got = None;
+        let outcome = self.shard.get(QUEUE, no_ack, &mut self.sink, |message| {
+            got = Some((number(message.record), message.redelivered));
+        });
+        self.shard.invariants();
+        got.ok_or(outcome)
+    }
+
+    /// What a group commit writes, as lines: `messages 0..3`, `settled 0..3`.
+    fn collect(&mut self) -> Vec<String> {
+        read_log(&self.collect_log())
+    }
+
+    fn collect_log(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.shard.collect(&mut LogWriter::new(&mut bytes));
+        self.shard.invariants();
+        bytes
+    }
+
+    fn checkpoint(&mut self) {
+        self.shard.checkpoint(&mut self.sink);
+        self.shard.invariants();
+    }
+
+    /// The store has done everything that it was asked to store.
+    fn stored(&mut self) {
+        for (chunk, upto) in std::mem::take(&mut self.sink.stored) {
+            self.apply(Command::Stored { queue: QUEUE, chunk, upto });
+        }
+    }
+
+    fn load(&mut self, chunk: u64) {
+        let chunk = Sequence(chunk);
+        let data = self.sink.chunks.get(&chunk).map_or_else(Vec::new, |data| data.to_vec());
+        self.apply(Command::Loaded { queue: QUEUE, chunk, data });
+    }
+
+    /// Another process finds what the store has, and these commits.
+    fn restart(&self, commits: &[&[u8]]) -> Self {
+        let mut next = Self::durable();
+        next.published = self.published;
+        next.sink.index.clone_from(&self.sink.index);
+        next.sink.chunks.clone_from(&self.sink.chunks);
+        for (key, value) in &self.sink.index {
+            let _ = next.shard.restore_entry(key, value).expect("a sound entry");
+        }
+        for record in commits.iter().flat_map(|commit| log::read(commit)) {
+            next.shard.replay(record.expect("a sound commit"));
+        }
+        next.shard.recovered();
+        next.shard.invariants();
+        next
+    }
+
+    fn expect(&mut self, lines: &[&str]) {
+        assert_eq!(std::mem::take(&mut self.sink.lines), lines);
+    }
+
+    /// Ready and unacked messages.
+    fn expect_counts(&self, ready: u64, unacked: u64) {
+        let counts = self.shard.counts(QUEUE).expect("the queue is there");
+        assert_eq!((counts.ready, counts.unacked), (ready, unacked));
+    }
+}
+
+fn read_log(bytes: &[u8]) -> Vec<String> {
+    let line = |record| match record {
+        LogRecord::Messages { first, records, .. } => {
+            let numbers: Vec<_> = records.iter().map(number).collect();
+            let end = first.plus(records.count.into());
+            assert_eq!(numbers, (first.0..end.0).collect::<Vec<_>>());
+            format!("messages {first}..{end}")
+        }
+        LogRecord::Settled { first, count, .. } => format!("settled {first}..{}", first.plus(count)),
+        LogRecord::Topology { .. } => "topology".into(),
+    };
+    log::read(bytes).map(|record| line(record.expect("a sound commit"))).collect()
+}

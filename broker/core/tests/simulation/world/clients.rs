@@ -1,0 +1,259 @@
+//! Clients that publish, consume, settle, requeue, vanish and come back, and the oracle that watches them.
+
+use stoa_core::channel::{Confirm, Settled, Ticket};
+use stoa_core::ids::{ConsumerId, DeliveryTag, Epoch};
+use stoa_core::record::{self, Records, flags};
+use stoa_core::shard::{Command, Consumer, GetOutcome};
+
+use super::{World, consumer};
+use crate::broker::{Delivered, ids};
+use crate::oracle::{Fate, Message};
+
+impl World {
+    pub(super) fn publish(&mut self) {
+        let at = self.rng.below(self.clients.len());
+        let publisher = self.clients[at].id.0;
+        let fan_out = if self.rng.percent(20) { 2 } else { 1 };
+        let start = self.rng.below(self.queues.len());
+        let queues: Vec<_> = self
+            .queues
+            .iter()
+            .cycle()
+            .skip(start)
+            .take(fan_out.min(self.queues.len()))
+            .copied()
+            .collect();
+        let count = if self.rng.percent(20) {
+            self.rng.range(50, 400)
+        } else {
+            self.rng.range(1, 20)
+        };
+        let persistent = [0, 50, 100, 100][self.rng.below(4)];
+        let large = self.rng.percent(10);
+        let mut runs = vec![Vec::new(); queues.len()];
+        let mut counts = 0;
+        for n in 0..count {
+            let persistent = self.rng.percent(persistent);
+            let size = if large && n < 5 {
+                self.rng.below(self.body_max + 1)
+            } else {
+                self.rng.below(self.body_max.min(60) + 1)
+            };
+            let mut behind = Vec::new();
+            for (queue, run) in queues.iter().zip(&mut runs) {
+                let id = self.oracle.published(Message {
+                    queue: queue.id,
+                    publisher,
+                    persistent: persistent && queue.durable,
+                    epoch: self.broker.epoch,
+                    confirmed: false,
+                    delivered: false,
+                    fate: Fate::Ready,
+                });
+                let mut body = (id as u64).to_le_bytes().to_vec();
+                body.resize(8 + size, body[0]);
+                record::push(run, if persistent { flags::PERSISTENT } else { 0 }, 0, b"\0\x01q", b"header", &body);
+                behind.push(id);
+            }
+            self.clients[at].published.push(behind);
+            counts += 1;
+        }
+        let ticket = self.clients[at].confirms.published(counts, queues.len() as u32);
+        for (queue, run) in queues.iter().zip(&runs) {
+            let records = Records { bytes: run, count: counts };
+            self.broker.apply(queue.id, Command::Publish { queue: queue.id, records });
+            self.applied(at, ticket, queue.durable.then_some(Epoch(self.broker.epoch)));
+        }
+    }
+
+    pub(super) fn applied(&mut self, client: usize, ticket: Ticket, epoch: Option<Epoch>) {
+        let confirm = self.clients[client].confirms.applied(ticket, epoch);
+        self.confirm(client, confirm);
+    }
+
+    pub(super) fn confirm(&mut self, client: usize, confirm: Option<Confirm>) {
+        let Some(Confirm { tag, multiple }) = confirm else { return };
+        let client = &mut self.clients[client];
+        let upto = tag.0 as usize;
+        assert_eq!(multiple, upto - client.confirmed > 1);
+        for &id in client.published[client.confirmed..upto].iter().flatten() {
+            self.oracle.confirmed(id);
+        }
+        self.broker.seen.saw(if multiple { "confirm several" } else { "confirm one" });
+        client.confirmed = upto;
+    }
+
+    pub(super) fn consume(&mut self) {
+        let at = self.rng.below(self.clients.len());
+        let queue = self.queues[self.rng.below(self.queues.len())].id;
+        let consumer = Consumer {
+            no_ack: self.rng.percent(30),
+            exclusive: self.rng.percent(5),
+            prefetch: [0, 1, 7, 300][self.rng.below(4)],
+            ..consumer(ConsumerId(self.fresh_id()), self.clients[at].id)
+        };
+        let id = consumer.id;
+        if self.broker.shard(queue).0.consume(queue, consumer).is_ok() {
+            self.clients[at].consumers.push((queue, id));
+        }
+    }
+
+    pub(super) fn cancel(&mut self) {
+        let at = self.rng.below(self.clients.len());
+        let Some(&(queue, consumer)) = self.rng.pick(&self.clients[at].consumers) else {
+            return;
+        };
+        let (shard, sink) = self.broker.shard(queue);
+        assert!(shard.cancel(queue, consumer, sink));
+        self.clients[at].consumers.retain(|other| *other != (queue, consumer));
+    }
+
+    /// A client acknowledges or requeues one delivery, or all up to one.
+    pub(super) fn settle(&mut self) {
+        let at = self.rng.below(self.clients.len());
+        let client = &mut self.clients[at];
+        let tags: Vec<_> = client.held.keys().copied().collect();
+        let requeue = self.rng.percent(20);
+        let mut out = Vec::new();
+        for _ in 0..self.rng.range(1, 5) {
+            let Some(&tag) = self.rng.pick(&tags[..tags.len().min(300)]) else {
+                return;
+            };
+            if !client.held.contains_key(&tag) {
+                assert!(client.unacked.settle(DeliveryTag(tag), false, &mut out).is_err());
+                continue;
+            }
+            let multiple = self.rng.percent(40);
+            client
+                .unacked
+                .settle(DeliveryTag(tag), multiple, &mut out)
+                .expect("an outstanding tag");
+            let settled: Vec<_> = client
+                .held
+                .range(if multiple { 0 } else { tag }..=tag)
+                .map(|(&tag, &id)| (tag, id))
+                .collect();
+            for (tag, id) in settled {
+                client.held.remove(&tag);
+                if requeue {
+                    self.oracle.returned(id)
+                } else {
+                    self.oracle.settled(id, self.broker.epoch)
+                }
+            }
+            client.unacked.invariants();
+        }
+        self.give_back(out, requeue);
+    }
+
+    pub(super) fn give_back(&mut self, runs: Vec<Settled>, requeue: bool) {
+        for Settled {
+            queue,
+            consumer,
+            first,
+            count,
+        } in runs
+        {
+            let command = if requeue {
+                Command::Requeue {
+                    queue,
+                    consumer,
+                    first,
+                    count,
+                }
+            } else {
+                Command::Settle {
+                    queue,
+                    consumer,
+                    first,
+                    count,
+                }
+            };
+            self.broker.apply(queue, command);
+        }
+    }
+
+    pub(super) fn get(&mut self) {
+        let at = self.rng.below(self.clients.len());
+        let queue = self.queues[self.rng.below(self.queues.len())].id;
+        let no_ack = self.rng.percent(30);
+        let (shard, sink) = self.broker.shard(queue);
+        let mut got = None;
+        let outcome = shard.get(queue, no_ack, sink, |message| {
+            let records = Records {
+                bytes: message.record.bytes(),
+                count: 1,
+            };
+            got = Some((ids(records)[0], message.sequence, message.redelivered, message.remaining));
+        });
+        let ready = shard.counts(queue).expect("it is there").ready;
+        match (outcome, got) {
+            (GetOutcome::Taken, Some((id, first, redelivered, remaining))) => {
+                assert_eq!(remaining, ready);
+                let (outlet, consumer) = (self.clients[at].id, ConsumerId(0));
+                self.deliver(
+                    at,
+                    None,
+                    Delivered {
+                        outlet,
+                        consumer,
+                        no_ack,
+                        queue,
+                        first,
+                        redelivered,
+                        ids: vec![id],
+                    },
+                );
+            }
+            (GetOutcome::Empty, None) => assert_eq!(ready, 0),
+            (GetOutcome::Loading, None) => {
+                sink.seen.saw("get waits");
+                assert!(self.broker.is_waiting());
+            }
+            (outcome, got) => panic!("{outcome:?} with {got:?}"),
+        }
+    }
+
+    pub(super) fn deliver(&mut self, at: usize, consumer: Option<ConsumerId>, delivered: Delivered) {
+        let Delivered {
+            no_ack,
+            queue,
+            first,
+            redelivered,
+            ids,
+            ..
+        } = delivered;
+        let client = &mut self.clients[at];
+        let tag = client.unacked.delivered(consumer, queue, first, ids.len() as u32, no_ack).0;
+        assert!(tag > client.last_tag, "invariant 5: delivery tags strictly increase");
+        client.last_tag = tag + ids.len() as u64 - 1;
+        for (tag, id) in (tag..).zip(ids) {
+            self.oracle.delivered(id, queue, redelivered, no_ack, self.broker.epoch);
+            if !no_ack {
+                client.held.insert(tag, id);
+            }
+        }
+    }
+
+    pub(super) fn disconnect(&mut self) {
+        let at = self.rng.below(self.clients.len());
+        let mut client = self.clients.swap_remove(at);
+        for shard in 0..self.broker.shards.len() {
+            let (shard, sink) = &mut self.broker.shards[shard];
+            shard.apply(Command::Gone { outlet: client.id }, sink);
+        }
+        client.held.values().for_each(|&id| self.oracle.returned(id));
+        let runs = client.unacked.take_all();
+        self.give_back(runs, true);
+        self.stalled.retain(|(_, outlet)| *outlet != client.id);
+        self.connect();
+    }
+
+    pub(super) fn resume(&mut self) {
+        if !self.stalled.is_empty() {
+            let (shard, outlet) = self.stalled.swap_remove(self.rng.below(self.stalled.len()));
+            let (shard, sink) = &mut self.broker.shards[shard];
+            shard.apply(Command::Resume { outlet }, sink);
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! How things end: queues that are purged and deleted, brokers that stop or crash and start again, and the last look at what is left.
+
+use stoa_core::ids::{ConsumerId, DeliveryTag, QueueId};
+use stoa_core::shard::Command;
+
+use super::{World, consumer};
+use crate::oracle::Fate;
+
+impl World {
+    pub(super) fn purge(&mut self) {
+        let queue = self.queues[self.rng.below(self.queues.len())].id;
+        let (shard, sink) = self.broker.shard(queue);
+        let purged = shard.purge(queue, sink);
+        assert_eq!(shard.counts(queue).map(|counts| counts.ready), Some(0));
+        self.oracle.purged(queue, self.broker.epoch, purged);
+    }
+
+    pub(super) fn delete(&mut self) {
+        if self.rng.percent(20) {
+            let queue = self.queues[self.rng.below(self.queues.len())].id;
+            self.delete_queue(queue);
+        }
+    }
+
+    pub(super) fn delete_queue(&mut self, queue: QueueId) {
+        let (shard, sink) = self.broker.shard(queue);
+        shard.delete(queue, false, false, sink).expect("it is there");
+        self.forget_queue(queue);
+        self.create_queue();
+    }
+
+    pub(super) fn forget_queue(&mut self, queue: QueueId) {
+        self.queues.retain(|other| other.id != queue);
+        self.oracle.deleted(queue);
+        for client in &mut self.clients {
+            client.consumers.retain(|(other, _)| *other != queue);
+            let gone: Vec<_> = client
+                .held
+                .iter()
+                .filter(|&(_, &id)| self.oracle.messages[id].queue == queue)
+                .map(|(&tag, _)| tag)
+                .collect();
+            for tag in gone {
+                client
+                    .unacked
+                    .settle(DeliveryTag(tag), false, &mut Vec::new())
+                    .expect("an outstanding tag");
+                client.held.remove(&tag);
+            }
+        }
+    }
+
+    pub(super) fn check_counts(&mut self) {
+        for queue in self.queues.clone() {
+            let counts = self.broker.shard(queue.id).0.counts(queue.id).expect("it is there");
+            let (ready, unacked, maybe) = self.oracle.counts(queue.id);
+            assert_eq!(counts.unacked, unacked, "invariant 3: unacked messages of queue {}", queue.id);
+            assert!(
+                (ready..=ready + maybe).contains(&counts.ready),
+                "{counts:?}: {ready} and perhaps {maybe} are ready"
+            );
+        }
+    }
+
+    pub(super) fn stop(&mut self) {
+        self.clients.clear();
+        for message in &mut self.oracle.messages {
+            if message.fate == Fate::Unacked {
+                message.fate = Fate::Ready;
+            }
+        }
+        self.end_commit();
+        self.broker.begin_commit();
+        self.end_commit();
+        let durable = self.oracle.durable;
+        self.broker.stop(&mut self.rng, durable);
+        self.restart(true);
+    }
+
+    pub(super) fn restart(&mut self, clean: bool) {
+        self.clients.clear();
+        self.stalled.clear();
+        for queue in self.queues.clone().iter().filter(|queue| !queue.durable) {
+            self.forget_queue(queue.id);
+        }
+        self.broker.restart(&mut self.rng, &self.queues, clean);
+        self.oracle.restarted(clean);
+        self.broker.invariants();
+        self.check_counts();
+        while self.queues.is_empty() || self.rng.percent(20) {
+            self.create_queue();
+        }
+        for _ in 0..self.rng.range(1, 4) {
+            self.connect();
+        }
+    }
+
+    /// A last crash, perhaps; then everything that is there is consumed, and what is missing is lost.
+    pub(super) fn finish(&mut self) {
+        match self.rng.below(3) {
+            0 => self.restart(false),
+            1 => self.stop(),
+            _ => {}
+        }
+        while let Some(mut client) = self.clients.pop() {
+            for (shard, sink) in &mut self.broker.shards {
+                shard.apply(Command::Gone { outlet: client.id }, sink);
+            }
+            client.held.values().for_each(|&id| self.oracle.returned(id));
+            let runs = client.unacked.take_all();
+            self.give_back(runs, true);
+        }
+        self.stalled.clear();
+        self.connect();
+        for queue in self.queues.clone() {
+            let id = ConsumerId(self.fresh_id());
+            let last = consumer(id, self.clients[0].id);
+            self.broker.shard(queue.id).0.consume(queue.id, last).expect("nobody else is there");
+        }
+        for _ in 0..100_000 {
+            self.dispatch();
+            self.broker.begin_commit();
+            self.end_commit();
+            self.broker.write(&mut self.rng);
+            self.broker.answer(&mut self.rng);
+            self.resume();
+            self.settle_effects();
+            let ready: u64 = self
+                .broker
+                .shards
+                .iter()
+                .map(|(shard, _)| {
+                    self.queues
+                        .iter()
+                        .filter_map(|queue| shard.counts(queue.id))
+                        .map(|counts| counts.ready)
+                        .sum::<u64>()
+                })
+                .sum();
+            if ready == 0 {
+                break;
+            }
+        }
+        self.broker.invariants();
+        self.oracle.drained();
+    }
+}
