@@ -93,16 +93,33 @@ fn restore_topology(store: &Store, position: CommitNumber) -> Result<Topology, R
         ControlFlow::Continue(())
     })?;
     let mut problem = None;
+    let mut changes: BTreeMap<Vec<u8>, Option<Vec<u8>>> = BTreeMap::new();
     store.journal.scan(position, |_, commit| {
         for record in log::read(commit) {
             match record {
-                Ok(LogRecord::Topology { key, value: Some(value) }) => drop(meta.insert(key.to_vec(), value.to_vec())),
-                Ok(LogRecord::Topology { key, value: None }) => drop(meta.remove(key)),
+                Ok(LogRecord::Topology { key, value }) => drop(changes.insert(key.to_vec(), value.map(<[u8]>::to_vec))),
                 Ok(LogRecord::Messages { .. } | LogRecord::Settled { .. }) => {}
                 Err(error) => problem = problem.or(Some(error)),
             }
         }
     })?;
+    // As in live operation: the next checkpoint lets the journal forget these changes, so the tables must have them by then.
+    let mut batch = Batch::new();
+    for (key, value) in changes {
+        match value {
+            Some(value) => {
+                batch.put(Family::Meta, &key, &value);
+                meta.insert(key, value);
+            }
+            None => {
+                batch.delete(Family::Meta, &key);
+                meta.remove(&key);
+            }
+        }
+    }
+    if problem.is_none() {
+        store.tables.write(&batch)?;
+    }
     match problem {
         Some(problem) => Err(problem.into()),
         None => Ok(Topology::restore(&meta)?),

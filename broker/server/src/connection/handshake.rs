@@ -183,7 +183,7 @@ fn authenticate(start_ok: &connection::StartOk<'_>, broker: &Broker, peer: IpAdd
             let mut refused = Exception::connection(ReplyCode::AccessRefused, (0, 0), text);
             if !capability("authentication_failure_close") {
                 // Such a client takes a closed socket for a refused login.
-                refused.text.clear();
+                refused.code = ReplyCode::InternalError;
             }
             Err(refused)
         }
@@ -231,4 +231,12 @@ fn tuned(ok: &connection::TuneOk, limits: &Limits) -> Result<Tuned, Exception> {
         frame_max: if ok.frame_max == 0 { limits.frame_max } else { ok.frame_max },
         heartbeat: Duration::from_secs(ok.heartbeat.into()),
     })
+}
+
+/// Whether the client is told why: RabbitMQ closes the socket in silence but for a refused login and what is wrong with `connection.open`.
+pub(crate) fn is_spoken(exception: &Exception) -> bool {
+    matches!(
+        (exception.code, exception.cause),
+        (ReplyCode::AccessRefused, _) | (ReplyCode::NotAllowed, (10, 40))
+    )
 }

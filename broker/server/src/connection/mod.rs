@@ -7,6 +7,7 @@ mod content;
 mod declare;
 mod error;
 mod handshake;
+mod properties;
 mod publish;
 mod session;
 
@@ -315,7 +316,7 @@ impl Connection {
     /// The handshake failed: says why where the client expects it, and ends. The stage stays empty, which is its end.
     fn refuse(&mut self, exception: &Exception) -> Option<usize> {
         tracing::warn!(peer = %self.presence.peer, code = exception.code.code(), "handshake: {}", exception.text);
-        if !exception.text.is_empty() {
+        if handshake::is_spoken(exception) {
             exception.write(0, self.outlet.lock().buffer());
         }
         None

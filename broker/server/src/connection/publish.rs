@@ -186,9 +186,9 @@ impl Open {
             ));
         }
         let header = ContentHeader::decode(message.header)?;
-        let (delivery_mode, priority) = content::delivery_mode_and_priority(header.properties)?;
+        let checked = self.known.check(&header, &self.user)?;
         self.route(broker, batch, message, &header)?;
-        let persistent = delivery_mode == Some(2);
+        let persistent = checked.persistent;
         batch.published += 1;
         if self.channels.get(&message.channel).is_some_and(|channel| channel.confirms) {
             let durable = persistent && self.route.targets.iter().any(|target| target.durable);
@@ -228,7 +228,7 @@ impl Open {
         record::push(
             &mut batch.arena,
             flags,
-            priority.unwrap_or(0),
+            checked.priority,
             message.envelope,
             message.header,
             message.body,

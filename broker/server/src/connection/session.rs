@@ -13,6 +13,7 @@ use stoa_core::topology::Actor;
 use super::content::{Incoming, method_instead_of_content};
 use super::error::{Exception, Scope};
 use super::handshake::Opened;
+use super::properties::KnownProperties;
 use super::publish::{Batch, Message, Route};
 use crate::broker::Broker;
 use crate::outlet::Outlet;
@@ -28,6 +29,7 @@ pub(crate) struct Open {
     channel_max: u16,
     pub(crate) channels: HashMap<u16, Channel>,
     pub(crate) route: Route,
+    pub(crate) known: KnownProperties,
     /// `connection.close` is on its way, by either side: nothing else counts any more.
     pub(crate) closing: Option<Closing>,
 }
@@ -80,6 +82,7 @@ impl Open {
             channel_max: opened.tuned.channel_max,
             channels: HashMap::new(),
             route: Route::default(),
+            known: KnownProperties::default(),
             closing: None,
         }
     }
@@ -152,7 +155,7 @@ impl Open {
         match frame.kind {
             FrameKind::Heartbeat if frame.channel == 0 => Ok(None),
             FrameKind::Heartbeat => Err(Exception::connection(
-                ReplyCode::FrameError,
+                ReplyCode::UnexpectedFrame,
                 (0, 0),
                 "a heartbeat frame belongs on channel 0",
             )),
@@ -236,7 +239,7 @@ impl Open {
             Method::ConnectionBlocked(_) | Method::ConnectionUnblocked(_) => Ok(None),
             method => {
                 let text = format!("{} does not belong on channel 0 of an open connection", method.name());
-                Err(Exception::connection(ReplyCode::CommandInvalid, method.id(), text))
+                Err(Exception::connection(ReplyCode::ChannelError, method.id(), text))
             }
         }
     }
@@ -266,7 +269,7 @@ impl Open {
         }
         let Some(channel) = self.channels.get_mut(&frame.channel) else {
             let text = format!("content on channel {}, which is not open", frame.channel);
-            return Err(Exception::connection(ReplyCode::ChannelError, (0, 0), text));
+            return Err(Exception::connection(ReplyCode::UnexpectedFrame, (0, 0), text));
         };
         if channel.closing {
             return Ok(());
