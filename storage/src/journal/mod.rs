@@ -14,6 +14,7 @@ mod reader;
 mod replay;
 mod segment;
 mod verdict;
+mod walk;
 mod writer;
 
 #[cfg(test)]

@@ -48,7 +48,8 @@ impl Segment {
 
 const SUFFIX: &str = ".segment";
 
-fn name(id: u64) -> String {
+/// The name of a segment.
+pub(super) fn name(id: u64) -> String {
     format!("{id:08}{SUFFIX}")
 }
 

@@ -11,22 +11,8 @@ use super::entry::{Checks, Header};
 use super::reader::Reader;
 use super::replay::Start;
 use super::segment::Segment;
+use super::walk::End;
 use crate::error::OpenError;
-
-/// Where the entries that follow each other end.
-#[derive(Debug)]
-pub(super) struct End {
-    /// In which of the segments.
-    pub(super) index: usize,
-    /// Behind the last whole commit, in bytes.
-    pub(super) offset: u64,
-    /// Where the next entry was looked for: later than that if parts of a commit were found, and not all.
-    pub(super) missed: (usize, u64),
-    /// Of the last entry.
-    pub(super) generation: u64,
-    /// Whether the beginning of another commit is there.
-    pub(super) torn: bool,
-}
 
 /// What is to be done with the segments that hold nothing that is wanted.
 #[derive(Debug)]
