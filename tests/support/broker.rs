@@ -17,6 +17,8 @@ pub struct Broker {
     http: Option<SocketAddr>,
     process: Option<Process>,
     data: Option<tempfile::TempDir>,
+    /// What is added to its command line at every start.
+    arguments: Vec<&'static str>,
 }
 
 impl Broker {
@@ -25,7 +27,7 @@ impl Broker {
         static SHARED: Mutex<Weak<Broker>> = Mutex::new(Weak::new());
         let mut shared = SHARED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         shared.upgrade().unwrap_or_else(|| {
-            let broker = Arc::new(Self::external().unwrap_or_else(Self::start));
+            let broker = Arc::new(Self::external().unwrap_or_else(|| Self::start(&[])));
             *shared = Arc::downgrade(&broker);
             broker
         })
@@ -33,11 +35,21 @@ impl Broker {
 
     /// A broker of the test's own, to be killed at will. None (and the test is to be skipped) when the tests run against another broker.
     pub fn own() -> Option<Self> {
-        if Self::external().is_some() {
+        Self::own_with(&[])
+    }
+
+    /// The same with more arguments on its command line.
+    pub fn own_with(arguments: &[&'static str]) -> Option<Self> {
+        if Self::is_external() {
             println!("skipped: STOA_TEST_AMQP names a running broker, and this test needs one of its own");
             return None;
         }
-        Some(Self::start())
+        Some(Self::start(arguments))
+    }
+
+    /// Whether the tests run against a broker that somebody else started.
+    pub fn is_external() -> bool {
+        std::env::var_os("STOA_TEST_AMQP").is_some()
     }
 
     fn external() -> Option<Self> {
@@ -50,17 +62,19 @@ impl Broker {
             http: None,
             process: None,
             data: None,
+            arguments: Vec::new(),
         })
     }
 
-    fn start() -> Self {
+    fn start(arguments: &[&'static str]) -> Self {
         let data = tempfile::tempdir().unwrap();
-        let (process, amqp, http) = serve(data.path());
+        let (process, amqp, http) = serve(data.path(), arguments);
         Self {
             amqp,
             http: Some(http),
             process: Some(process),
             data: Some(data),
+            arguments: arguments.to_vec(),
         }
     }
 
@@ -100,19 +114,19 @@ impl Broker {
     /// A process that starts on the directory of the killed broker, and is not waited for.
     pub fn start_again(&self) -> Process {
         assert!(self.process.is_none(), "the broker is still up");
-        Process::serve(self.data())
+        Process::serve(self.data(), &self.arguments)
     }
 
     /// Starts again on the same directory, on other ports.
     pub fn restart(&mut self) {
         self.kill();
-        let (process, amqp, http) = serve(self.data());
+        let (process, amqp, http) = serve(self.data(), &self.arguments);
         (self.process, self.amqp, self.http) = (Some(process), amqp, Some(http));
     }
 }
 
-fn serve(data: &Path) -> (Process, SocketAddr, SocketAddr) {
-    let mut process = Process::serve(data);
+fn serve(data: &Path, arguments: &[&str]) -> (Process, SocketAddr, SocketAddr) {
+    let mut process = Process::serve(data, arguments);
     let ready = process.ready();
     let address = |scheme: &str| {
         let rest = ready
@@ -173,8 +187,9 @@ impl Process {
     }
 
     /// `stoa serve` on a directory and any free ports.
-    pub fn serve(data: &Path) -> Self {
-        Self::spawn([OsStr::new("serve"), "--data".as_ref(), data.as_ref()])
+    pub fn serve(data: &Path, arguments: &[&str]) -> Self {
+        let serve = [OsStr::new("serve"), "--data".as_ref(), data.as_ref()];
+        Self::spawn(serve.into_iter().chain(arguments.iter().map(OsStr::new)))
     }
 
     /// Waits for the line that says that the broker is ready.
@@ -219,8 +234,22 @@ impl Process {
         self.ended()
     }
 
+    /// Memory that it has, in KiB.
+    pub fn resident_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(self.proc().join("status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches("kB").trim().parse().unwrap()
+    }
+
+    /// Sockets that it has open.
+    pub fn sockets(&self) -> usize {
+        let open = std::fs::read_dir(self.proc().join("fd")).unwrap();
+        let targets = open.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
+        targets.filter(|target| target.to_string_lossy().starts_with("socket:")).count()
+    }
+
     /// Its directory in /proc.
-    pub fn proc(&self) -> PathBuf {
+    fn proc(&self) -> PathBuf {
         Path::new("/proc").join(self.id().to_string())
     }
 }
