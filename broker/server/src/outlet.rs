@@ -247,11 +247,11 @@ impl OutletState {
             return false;
         };
         let count = delivery.records.count;
-        let mut tag = channel
+        let first_tag = channel
             .unacked
             .delivered(Some(consumer.id), delivery.queue, delivery.first, count, consumer.no_ack)
             .0;
-        for record in delivery.records.iter() {
+        for (tag, record) in (first_tag..).zip(delivery.records.iter()) {
             fast::write_deliver(
                 &mut self.buffer,
                 consumer.channel,
@@ -263,7 +263,6 @@ impl OutletState {
                 record.body(),
                 frame_max,
             );
-            tag += 1;
         }
         true
     }

@@ -14,24 +14,63 @@ use super::session::{Open, Outcome, Wait, misplaced};
 use crate::broker::Broker;
 use crate::outlet::ConsumerRef;
 
+/// What a client says of its deliveries: `basic.ack`, `basic.nack` or `basic.reject`.
+struct Settlement {
+    tag: u64,
+    multiple: bool,
+    requeue: bool,
+    cause: (u16, u16),
+}
+
 impl Open {
     /// A method on an open channel that is neither its end nor a publish.
     pub(crate) fn channel_method(&mut self, broker: &Arc<Broker>, batch: &mut Batch, number: u16, method: &Method<'_>) -> Outcome {
         match method {
-            Method::BasicAck(ack) => return self.settle(broker, batch, number, ack.delivery_tag, ack.multiple, Some(false), method.id()),
-            Method::BasicNack(nack) => {
+            Method::BasicAck(basic::Ack { delivery_tag, multiple }) => {
+                let (tag, multiple, requeue) = (*delivery_tag, *multiple, false);
                 return self.settle(
                     broker,
                     batch,
                     number,
-                    nack.delivery_tag,
-                    nack.multiple,
-                    Some(nack.requeue),
-                    method.id(),
+                    &Settlement {
+                        tag,
+                        multiple,
+                        requeue,
+                        cause: method.id(),
+                    },
                 );
             }
-            Method::BasicReject(reject) => {
-                return self.settle(broker, batch, number, reject.delivery_tag, false, Some(reject.requeue), method.id());
+            Method::BasicNack(basic::Nack {
+                delivery_tag,
+                multiple,
+                requeue,
+            }) => {
+                let (tag, multiple, requeue) = (*delivery_tag, *multiple, *requeue);
+                return self.settle(
+                    broker,
+                    batch,
+                    number,
+                    &Settlement {
+                        tag,
+                        multiple,
+                        requeue,
+                        cause: method.id(),
+                    },
+                );
+            }
+            Method::BasicReject(basic::Reject { delivery_tag, requeue }) => {
+                let (tag, multiple, requeue) = (*delivery_tag, false, *requeue);
+                return self.settle(
+                    broker,
+                    batch,
+                    number,
+                    &Settlement {
+                        tag,
+                        multiple,
+                        requeue,
+                        cause: method.id(),
+                    },
+                );
             }
             Method::ExchangeDeclare(_) | Method::ExchangeDelete(_) | Method::ExchangeBind(_) | Method::ExchangeUnbind(_) => {
                 return self.declare_method(broker, batch, number, method);
@@ -205,22 +244,13 @@ impl Open {
         Ok(None)
     }
 
-    fn settle(
-        &mut self,
-        broker: &Arc<Broker>,
-        batch: &mut Batch,
-        number: u16,
-        tag: u64,
-        multiple: bool,
-        requeue: Option<bool>,
-        cause: (u16, u16),
-    ) -> Outcome {
+    fn settle(&mut self, broker: &Arc<Broker>, batch: &mut Batch, number: u16, wanted: &Settlement) -> Outcome {
         let mut settled = Vec::new();
         let known = match self.outlet.lock().channel(number) {
-            Some(out) => out.unacked.settle(DeliveryTag(tag), multiple, &mut settled),
+            Some(out) => out.unacked.settle(DeliveryTag(wanted.tag), wanted.multiple, &mut settled),
             None => Ok(()),
         };
-        known.map_err(|_| Exception::new(ReplyCode::PreconditionFailed, cause, format!("unknown delivery tag {tag}")))?;
+        known.map_err(|error| Exception::new(ReplyCode::PreconditionFailed, wanted.cause, error.to_string()))?;
         for Settled {
             queue,
             consumer,
@@ -228,7 +258,7 @@ impl Open {
             count,
         } in settled
         {
-            if requeue == Some(true) {
+            if wanted.requeue {
                 batch.requeue(broker, queue, consumer, first, count);
             } else {
                 batch.settle(broker, queue, consumer, first, count);

@@ -16,6 +16,7 @@ use crate::config::Limits;
 
 /// What a connection is waiting for before it is open.
 #[derive(Debug)]
+#[allow(clippy::enum_variant_names, reason = "states are named after what they await")]
 pub(crate) enum Handshake {
     /// The eight octets of the protocol header.
     AwaitHeader,
