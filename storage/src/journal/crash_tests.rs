@@ -76,11 +76,17 @@ fn live_and_die(seed: u64) {
             disk.arm(operations, if random.one_in(3) { Fault::Error } else { Fault::Power });
         }
         let mut journal = journal(&disk, sync);
-        let mut shown = Vec::new();
+        let (mut seen, mut shown) = (Vec::new(), Vec::new());
+        if let Err(error) = journal.scan(CommitNumber(model.position), |number, payload| {
+            seen.push((number.0, payload.to_vec()))
+        }) {
+            panic!("seed {seed}: {error}");
+        }
         match journal.replay(CommitNumber(model.position), |number, payload| {
             shown.push((number.0, payload.to_vec()))
         }) {
             Ok(_) => {
+                assert!(seen == shown, "seed {seed}: a scan showed something else than the replay");
                 model.check(&shown, journal.next_number().0, power_went, seed);
                 power_went = false;
                 work(&mut journal, &mut model, &mut random);

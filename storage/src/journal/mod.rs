@@ -146,7 +146,11 @@ impl Journal {
     ///
     /// # Errors
     /// As of [`replay`](Self::replay).
+    ///
+    /// # Panics
+    /// After the replay: segments come and go then.
     pub fn scan(&self, from: CommitNumber, mut each: impl FnMut(CommitNumber, &[u8])) -> Result<Replayed, OpenError> {
+        assert!(self.writer.is_none(), "a journal is scanned before it is replayed");
         let from = from.max(CommitNumber::FIRST);
         Ok(replay::replay(&*self.disk, &self.checks, from, &mut each)?.replayed)
     }

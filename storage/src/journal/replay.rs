@@ -1,8 +1,8 @@
 //! Finds the commits of the journal, in order, and where it goes on. It changes nothing.
 //!
 //! The segments are sorted by the generation of their first entries. From the one that holds the first commit that is wanted, entries follow each
-//! other through the segments as long as each is intact and is the one that is expected ([`walk`](super::walk)). Where that ends, the journal ends, unless an intact
-//! entry somewhere says that the expected commit was durable: then something is damaged ([`verdict`](super::verdict)).
+//! other through the segments as long as each is intact and is the one that is expected (`walk`). Where that ends, the journal ends, unless an intact
+//! entry somewhere says that the expected commit was durable: then something is damaged ([`verdict`]).
 
 use std::collections::VecDeque;
 use std::path::Path;
