@@ -1,7 +1,7 @@
 //! What outlives a restart and what does not: topology, messages, a backlog that is larger than memory. The broker is killed, not stopped, unless
 //! the test says so: an answer that has been given is durable.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod support;
 
@@ -45,66 +45,67 @@ async fn confirmed(channel: &Channel, exchange: &str, key: &str, body: &str, del
     assert_eq!(confirmation, Confirmation::Ack(None));
 }
 
+/// Durable things of every kind, some of them deleted again, and things that are not durable.
+async fn declare_everything(channel: &Channel) {
+    for queue in ["direct", "topic", "headers", "through"] {
+        declare(channel, queue, DURABLE_QUEUE).await;
+    }
+    durable_exchange(channel, "d", ExchangeKind::Direct).await;
+    durable_exchange(channel, "t", ExchangeKind::Topic).await;
+    durable_exchange(channel, "h", ExchangeKind::Headers).await;
+    durable_exchange(channel, "f", ExchangeKind::Fanout).await;
+    bind(channel, "direct", "d", "k").await;
+    bind(channel, "direct", "d", "unbound").await;
+    bind(channel, "topic", "t", "a.*.#").await;
+    bind_with(
+        channel,
+        "headers",
+        "h",
+        "",
+        table([("x-match", string("any")), ("a", AMQPValue::LongInt(1))]),
+    )
+    .await;
+    bind(channel, "through", "f", "").await;
+    channel
+        .exchange_bind("f".into(), "t".into(), "#.end".into(), Default::default(), FieldTable::default())
+        .await
+        .unwrap();
+    channel
+        .queue_unbind("direct".into(), "d".into(), "unbound".into(), FieldTable::default())
+        .await
+        .unwrap();
+
+    declare(channel, "deleted", DURABLE_QUEUE).await;
+    durable_exchange(channel, "deleted", ExchangeKind::Fanout).await;
+    channel.queue_delete("deleted".into(), QueueDeleteOptions::default()).await.unwrap();
+    channel
+        .exchange_delete("deleted".into(), ExchangeDeleteOptions::default())
+        .await
+        .unwrap();
+    declare(channel, "transient", QueueDeclareOptions::default()).await;
+    declare(
+        channel,
+        "exclusive",
+        QueueDeclareOptions {
+            exclusive: true,
+            ..DURABLE_QUEUE
+        },
+    )
+    .await;
+    channel
+        .exchange_declare("transient".into(), ExchangeKind::Direct, Default::default(), FieldTable::default())
+        .await
+        .unwrap();
+    bind(channel, "direct", "transient", "k").await;
+    // the answer to this is durable, so is all that was asked before it
+    declare(channel, "last", DURABLE_QUEUE).await;
+}
+
 #[tokio::test]
 async fn durable_topology_outlives_a_kill_and_the_rest_does_not() {
     let Some(mut broker) = Broker::own() else { return };
-    {
-        let connection = connect(&broker).await;
-        let channel = channel_on(&connection).await;
-        for queue in ["direct", "topic", "headers", "through"] {
-            declare(&channel, queue, DURABLE_QUEUE).await;
-        }
-        durable_exchange(&channel, "d", ExchangeKind::Direct).await;
-        durable_exchange(&channel, "t", ExchangeKind::Topic).await;
-        durable_exchange(&channel, "h", ExchangeKind::Headers).await;
-        durable_exchange(&channel, "f", ExchangeKind::Fanout).await;
-        bind(&channel, "direct", "d", "k").await;
-        bind(&channel, "direct", "d", "unbound").await;
-        bind(&channel, "topic", "t", "a.*.#").await;
-        bind_with(
-            &channel,
-            "headers",
-            "h",
-            "",
-            table([("x-match", string("any")), ("a", AMQPValue::LongInt(1))]),
-        )
-        .await;
-        bind(&channel, "through", "f", "").await;
-        channel
-            .exchange_bind("f".into(), "t".into(), "#.end".into(), Default::default(), FieldTable::default())
-            .await
-            .unwrap();
-        channel
-            .queue_unbind("direct".into(), "d".into(), "unbound".into(), FieldTable::default())
-            .await
-            .unwrap();
-
-        declare(&channel, "deleted", DURABLE_QUEUE).await;
-        durable_exchange(&channel, "deleted", ExchangeKind::Fanout).await;
-        channel.queue_delete("deleted".into(), QueueDeleteOptions::default()).await.unwrap();
-        channel
-            .exchange_delete("deleted".into(), ExchangeDeleteOptions::default())
-            .await
-            .unwrap();
-        declare(&channel, "transient", QueueDeclareOptions::default()).await;
-        declare(
-            &channel,
-            "exclusive",
-            QueueDeclareOptions {
-                exclusive: true,
-                ..DURABLE_QUEUE
-            },
-        )
-        .await;
-        channel
-            .exchange_declare("transient".into(), ExchangeKind::Direct, Default::default(), FieldTable::default())
-            .await
-            .unwrap();
-        bind(&channel, "direct", "transient", "k").await;
-        // the answer to this is durable, so is all that was asked before it
-        declare(&channel, "last", DURABLE_QUEUE).await;
-        broker.kill();
-    }
+    declare_everything(&channel(&broker).await).await;
+    broker.kill();
     for _ in 0..2 {
         broker.restart();
         let connection = connect(&broker).await;
@@ -229,6 +230,7 @@ async fn a_stop_on_request_keeps_everything_and_is_quick() {
 /// Octets of a body, and how many of them make a backlog of several times the memory that the broker may use for messages.
 const BODY: usize = 8 << 10;
 const BACKLOG: usize = 16_000;
+const BACKLOG_MIB: usize = (BACKLOG * BODY) >> 20;
 /// What the broker may have in memory with it: 16 MiB of messages, and the buffers of its store.
 const RESIDENT_KIB_MAX: u64 = 100 << 10;
 
@@ -251,11 +253,11 @@ async fn a_backlog_larger_than_memory_is_kept_on_disk_and_comes_in_order() {
         }
     }
     let resident = broker.process().resident_kib();
-    println!("resident with {} MiB queued: {resident} KiB", BACKLOG * BODY >> 20);
+    println!("resident with {} MiB queued: {resident} KiB", BACKLOG_MIB);
     assert!(
         resident < RESIDENT_KIB_MAX,
         "{resident} KiB in memory with {} MiB queued",
-        BACKLOG * BODY >> 20
+        BACKLOG_MIB
     );
     broker.restart();
     let connection = within("the connection", stoa_client::Connection::open(&broker.uri()))

@@ -5,7 +5,7 @@
 //! - what is there and was delivered before is marked redelivered;
 //! - what was there after one crash, or gone after it, stays so.
 
-#![allow(clippy::unwrap_used, unreachable_pub)]
+#![allow(clippy::unwrap_used, unreachable_pub, clippy::print_stdout)]
 
 mod history;
 mod load;

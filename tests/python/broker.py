@@ -21,15 +21,16 @@ def name(stem):
 
 
 @contextlib.contextmanager
-def refused(code, word):
-    """The block must be refused by the broker with this reply code and a text with this word in it."""
+def refused(codes, word):
+    """The block must be refused by the broker with this reply code, or one of these, and a text with this word in it."""
+    codes = (codes,) if isinstance(codes, int) else codes
     try:
         yield
     except (ChannelClosedByBroker, ConnectionClosedByBroker) as error:
-        assert error.reply_code == code, f"expected {code}, got {error!r}"
+        assert error.reply_code in codes, f"expected {codes}, got {error!r}"
         assert word in error.reply_text, f"expected '{word}' in {error!r}"
     else:
-        raise AssertionError(f"not refused, expected {code}")
+        raise AssertionError(f"not refused, expected {codes}")
 
 
 def consume(channel, queue, count, **options):
