@@ -119,6 +119,10 @@ impl Broker {
         let outcome = change(topology, unwritten);
         let durable = unwritten.len() != before;
         self.topology_version.fetch_add(1, Ordering::SeqCst);
+        drop(site);
+        if durable {
+            self.commits.note_dirty();
+        }
         Changed { outcome, durable }
     }
 
@@ -157,7 +161,14 @@ impl Broker {
         let mut running = cell.lock();
         let mut dispatch = crate::dispatch::Dispatch::new(self, cell.index);
         let crate::shards::Running { shard, outlets } = &mut *running;
-        let messages = shard.delete(queue.id, if_unused, if_empty, &mut dispatch.to(outlets))?;
+        let messages = match shard.delete(queue.id, if_unused, if_empty, &mut dispatch.to(outlets)) {
+            Ok(messages) => messages,
+            Err(error) => {
+                drop((running, site));
+                cell.run_if_needed(self);
+                return Err(error);
+            }
+        };
         let Site {
             topology,
             unwritten,
@@ -172,8 +183,11 @@ impl Broker {
         dispatch.flush(shard, outlets);
         dispatch.send_pages();
         drop(running);
+        if durable {
+            self.commits.note_dirty();
+        }
         dispatch.after_unlock();
-        cell.run_if_needed(self);
+        cell.run_soon(self);
         Ok(Changed {
             outcome: messages,
             durable,

@@ -69,6 +69,8 @@ struct Connection {
     armed: Armed,
     /// The last read was a large one: more is likely to be there.
     read_much: bool,
+    /// Nothing is read for now.
+    resting: bool,
     /// Something came since the timer last fired, and the silences before that.
     heard: bool,
     silences: u8,
@@ -132,6 +134,7 @@ pub(crate) async fn run(broker: Arc<Broker>, socket: std::net::TcpStream, peer: 
         heartbeat: Duration::ZERO,
         armed: Armed::Handshake,
         read_much: false,
+        resting: false,
         heard: false,
         silences: 0,
         octets_sent: 0,
@@ -164,6 +167,7 @@ impl Connection {
                 continue;
             }
             let reading = wait.is_none() && !self.outbox_is_full();
+            self.resting = !reading;
             tokio::select! {
                 biased;
                 read = std::future::poll_fn(|cx| self.poll_read(cx)), if reading => match read {
@@ -397,7 +401,12 @@ impl Connection {
         if self.heartbeat.is_zero() {
             return true;
         }
-        self.silences = if std::mem::take(&mut self.heard) { 0 } else { self.silences + 1 };
+        // While its input rests, the broker cannot tell whether the client is silent.
+        self.silences = if std::mem::take(&mut self.heard) || self.resting {
+            0
+        } else {
+            self.silences + 1
+        };
         if self.silences > SILENCES_MAX {
             tracing::warn!(connection = %self.id, peer = %self.presence.peer, "missed heartbeats, timeout: {:?}", self.heartbeat);
             return false;
