@@ -281,6 +281,21 @@ impl Chunk {
         body.uncollected_at = (CHUNK_HEADER + bytes as usize) as u32;
     }
 
+    /// A persistent unsettled record was not offered to the journal.
+    pub(crate) fn awaits_collect(&self) -> bool {
+        self.is(state::PERSISTENT) && self.collected < self.count && !self.gone().gap(self.collected..self.count).is_empty()
+    }
+
+    /// Gives up room that it does not use.
+    pub(crate) fn shrink(&mut self) {
+        if let Some(Body {
+            value: Value::Own(value), ..
+        }) = self.body.as_deref_mut()
+        {
+            value.shrink_to_fit();
+        }
+    }
+
     /// The value for the store. Of an open chunk, a copy: it will grow.
     pub(crate) fn share(&mut self) -> Option<Arc<Vec<u8>>> {
         let (count, closed) = (self.count, self.is(state::CLOSED));

@@ -15,6 +15,7 @@ impl Shard {
     /// A group commit begins: appends what became of persistent messages in durable queues since the last time. What came and was settled
     /// in between is never written.
     pub fn collect(&mut self, log: &mut LogWriter<'_>) {
+        self.common.memory.squeeze_at = 0;
         for id in std::mem::take(&mut self.common.uncollected) {
             if let Some(queue) = self.queues.get_mut(&id) {
                 queue.collect(log);

@@ -82,6 +82,11 @@ impl Memory {
         }
     }
 
+    /// Memory is scarce.
+    pub(crate) fn drop_spare(&mut self) {
+        self.spare.clear();
+    }
+
     /// A chunk is gone; its buffer may serve the next one.
     pub(crate) fn recycle(&mut self, body: Option<Box<Body>>) {
         let body = body.filter(|body| self.spare.len() < SPARE_MAX && body.footprint() <= 2 * BYTES_MAX);

@@ -12,7 +12,7 @@ use crate::shard::queue::Queue;
 /// Chunks that are read ahead at most, however small they are.
 const AHEAD_CHUNKS_MAX: usize = 32;
 
-/// An open chunk smaller than this is not paged out.
+/// An open chunk smaller than this is not paged out, unless it is urgent.
 const SQUEEZE_BYTES_MIN: u32 = 1024;
 
 /// What became of an attempt to page something out.
@@ -34,7 +34,10 @@ impl Shard {
         self.common.memory.resident
     }
 
-    fn is_full(&self) -> bool {
+    /// More is in memory than the limit allows, what is on its way out not counted. [`dispatch`](Self::dispatch) pages out what it can, but
+    /// nothing that the journal has not taken: call it after [`collect`](Self::collect) too if this is so.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
         self.common.memory.staying() > self.common.limits.memory_bytes_max
     }
 
@@ -67,13 +70,17 @@ impl Shard {
         if self.common.memory.staying() < self.common.memory.squeeze_at.max(max + max / 4) {
             return;
         }
+        self.common.memory.drop_spare();
         for queue in self.queues.values_mut().filter(|queue| !queue.is_active) {
-            if self.common.memory.staying() <= max {
+            let staying = self.common.memory.staying();
+            if staying <= max {
                 break;
             }
-            queue.squeeze(&mut self.common, effects);
+            let bytes_min = if staying > max + max / 2 { 1 } else { SQUEEZE_BYTES_MIN };
+            queue.squeeze(bytes_min, &mut self.common, effects);
         }
-        self.common.memory.squeeze_at = self.common.memory.staying() + max / 16;
+        // Looking at all queues is not for every time, unless it becomes urgent.
+        self.common.memory.squeeze_at = (self.common.memory.staying() + max / 16).min(max + max / 4 * 3);
     }
 
     pub(crate) fn loaded(&mut self, queue: QueueId, chunk: Sequence, data: Vec<u8>, effects: &mut impl Effects) {
@@ -109,7 +116,7 @@ impl Shard {
         if chunk.is(state::LEAVING) {
             chunk.state &= !state::LEAVING;
             self.common.memory.leaving -= u64::from(chunk.bytes());
-            if queue.ahead(&self.common).contains(&at) {
+            if !queue.subscribers.is_empty() && queue.ahead(&self.common).contains(&at) {
                 queue.keep(at);
             } else {
                 queue.page_out(at, &mut self.common);
@@ -209,10 +216,16 @@ impl Queue {
         Spilled::Nothing
     }
 
-    /// Pages out everything that the journal does not need any more, the open chunk included if it is worth it.
-    fn squeeze(&mut self, common: &mut Common, effects: &mut impl Effects) {
-        if let Some(tail) = self.chunks.back_mut().filter(|tail| tail.bytes() >= SQUEEZE_BYTES_MIN) {
-            tail.state |= state::CLOSED;
+    /// Pages out everything that the journal does not need any more, the open chunk included if it has `bytes_min`.
+    fn squeeze(&mut self, bytes_min: u32, common: &mut Common, effects: &mut impl Effects) {
+        if let Some(tail) = self.chunks.back_mut() {
+            if tail.bytes() >= bytes_min {
+                tail.state |= state::CLOSED;
+            } else {
+                let before = tail.footprint();
+                tail.shrink();
+                common.memory.changed(before, tail.footprint());
+            }
         }
         for at in 0..self.chunks.len() {
             let chunk = &self.chunks[at];
@@ -223,7 +236,7 @@ impl Queue {
     }
 
     fn awaits_collect(&self, chunk: &Chunk) -> bool {
-        self.durable && chunk.is(state::PERSISTENT) && chunk.collected < chunk.count()
+        self.durable && chunk.awaits_collect()
     }
 
     fn may_leave(&self, at: usize) -> bool {

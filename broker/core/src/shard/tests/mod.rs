@@ -36,7 +36,7 @@ struct Sink {
     lines: Vec<String>,
     index: BTreeMap<[u8; 16], Vec<u8>>,
     chunks: BTreeMap<Sequence, Arc<Vec<u8>>>,
-    stored: Vec<(Sequence, u16)>,
+    stored: Vec<(QueueId, Sequence, u16)>,
 }
 
 impl Sink {
@@ -74,7 +74,7 @@ impl Effects for Sink {
             (_, Some(data)) => {
                 self.say(format!("store {}..{}", chunk.first, chunk.first.plus(chunk.upto.into())));
                 self.chunks.insert(chunk.first, data);
-                self.stored.push((chunk.first, chunk.upto));
+                self.stored.push((chunk.queue, chunk.first, chunk.upto));
             }
         }
     }
@@ -260,8 +260,8 @@ impl Bench {
 
     /// The store has done everything that it was asked to store.
     fn stored(&mut self) {
-        for (chunk, upto) in std::mem::take(&mut self.sink.stored) {
-            self.apply(Command::Stored { queue: QUEUE, chunk, upto });
+        for (queue, chunk, upto) in std::mem::take(&mut self.sink.stored) {
+            self.apply(Command::Stored { queue, chunk, upto });
         }
     }
 

@@ -5,6 +5,9 @@ use std::collections::{BTreeSet, VecDeque};
 use proptest::prelude::*;
 
 use super::*;
+use crate::shard::chunk::{Chunk, state};
+
+const MEMORY_BYTES_MAX: u64 = 8000;
 
 #[derive(Clone, Debug)]
 enum Op {
@@ -115,8 +118,13 @@ fn step(t: &mut Bench, model: &mut Model, op: Op) {
         Op::Commit => drop(t.collect_log()),
         Op::Checkpoint => t.checkpoint(),
         Op::Page => {
+            drop(t.collect_log());
             t.dispatch();
             t.stored();
+            let queue = &t.shard.queues[&QUEUE];
+            let may_leave = |chunk: &Chunk| chunk.is_resident() && chunk.is(state::CLOSED);
+            let enough = t.shard.resident_bytes() <= MEMORY_BYTES_MAX * 7 / 4;
+            assert!(enough || !queue.chunks.iter().any(may_leave), "invariant 7: memory is bounded");
         }
     }
     t.shard.invariants();
@@ -127,7 +135,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn a_queue_is_a_deque(ops in prop::collection::vec(op(), 1..60)) {
-        let mut t = Bench::new(ShardLimits { memory_bytes_max: 8000, ..ShardLimits::default() }, true);
+        let mut t = Bench::new(ShardLimits { memory_bytes_max: MEMORY_BYTES_MAX, ..ShardLimits::default() }, true);
         let mut model = Model::default();
         for op in ops {
             step(&mut t, &mut model, op);
