@@ -301,8 +301,13 @@ impl Queue {
                 self.old_entries.push(first);
                 self.mark_unstored(common);
             }
-            for run in places.and(Bits::of(0..known)).runs() {
-                self.log_settled(first.plus(run.start.into()), first.plus(run.end.into()), common);
+            if submitted && whole {
+                // With the chunk goes the table's word that parts of it were settled, which an older journal may not know.
+                self.log_settled(first, first.plus(known.into()), common);
+            } else {
+                for run in places.and(Bits::of(0..known)).runs() {
+                    self.log_settled(first.plus(run.start.into()), first.plus(run.end.into()), common);
+                }
             }
         }
         if whole { self.free(at, common) } else { None }
@@ -310,7 +315,7 @@ impl Queue {
 
     fn log_settled(&mut self, first: Sequence, end: Sequence, common: &mut Common) {
         match self.settled.last_mut() {
-            Some(last) if last.1 == first => last.1 = end,
+            Some(last) if last.0 <= first && first <= last.1 => last.1 = last.1.max(end),
             _ => self.settled.push((first, end)),
         }
         self.mark_uncollected(common);

@@ -193,20 +193,28 @@ impl Queue {
 
     fn replay_settled(&mut self, first: Sequence, end: Sequence, common: &mut Common, mut forget: impl FnMut(Sequence)) {
         self.next = self.next.max(end);
+        // The journal has it; but not what else was settled of a chunk that goes with it.
+        let mut unlogged = std::mem::take(&mut self.settled);
         let mut at = self.find(first);
         while let Some(chunk) = self.chunks.get(at).filter(|chunk| chunk.first < end) {
             let after = chunk.end();
             let bits = Bits::of(chunk.places(first, end)).without(chunk.settled());
-            if !bits.is_empty() {
-                self.settle_places(at, bits, common).into_iter().for_each(&mut forget);
+            if !bits.is_empty()
+                && let Some(chunk) = self.settle_places(at, bits, common)
+            {
+                unlogged.push((chunk, after));
+                forget(chunk);
             }
             at = self.find(after);
         }
-        self.settled.clear();
+        self.settled = unlogged;
     }
 
     fn recover(&mut self, common: &mut Common) {
         self.is_uncollected = false;
+        if !self.settled.is_empty() {
+            self.mark_uncollected(common);
+        }
         let next = self.next;
         let last = self.chunks.len().saturating_sub(1);
         for (at, chunk) in self.chunks.iter_mut().enumerate() {

@@ -181,3 +181,46 @@ fn entries_that_mean_nothing_any_more_are_obsolete_and_wrong_ones_are_refused() 
     newer[..2].copy_from_slice(&[1, 9]);
     assert_eq!(IndexEntry::decode(&newer), Err(StoredError::Kind(9)));
 }
+
+#[test]
+fn what_only_the_table_knew_to_be_settled_stays_settled_when_its_chunk_goes() {
+    let mut t = Bench::durable();
+    t.publish(3);
+    let first = t.collect_log();
+    t.consume(1, |_| {});
+    t.dispatch();
+    t.settle(1, 0, 1);
+    t.checkpoint();
+    // The commit of that settlement is lost, the table's write is not.
+    let mut t = t.restart(&[&first]);
+    t.expect_counts(2, 0);
+    t.consume(1, |consumer| consumer.no_ack = true);
+    t.dispatch();
+    t.load(0);
+    t.dispatch();
+    let second = t.collect_log();
+    assert_eq!(read_log(&second), ["settled 0..3"]);
+    t.sink.index.clear();
+    t.restart(&[&first, &second]).expect_counts(0, 0);
+}
+
+#[test]
+fn so_it_does_when_the_replay_lets_the_chunk_go() {
+    let mut t = Bench::durable();
+    t.publish(3);
+    let first = t.collect_log();
+    t.consume(1, |_| {});
+    t.dispatch();
+    t.settle(1, 0, 1);
+    t.checkpoint();
+    let mut second = Vec::new();
+    let (queue, first_settled) = (QUEUE, Sequence(1));
+    LogWriter::new(&mut second).push(LogRecord::Settled {
+        queue,
+        first: first_settled,
+        count: 2,
+    });
+    let mut t = t.restart(&[&first, &second]);
+    t.expect_counts(0, 0);
+    assert_eq!(t.collect(), ["settled 0..3"]);
+}
