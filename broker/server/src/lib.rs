@@ -7,6 +7,7 @@
 //!                                                      +-> pager (tables)
 //! ```
 
+mod bodies;
 mod broker;
 mod commit;
 mod config;
@@ -105,6 +106,7 @@ pub fn start(config: Config) -> Result<Running, StartError> {
         topology: recovered.topology,
         shards,
         pager,
+        bodies: recovered.bodies,
         runtimes,
         journal: &store.journal,
     }));

@@ -11,12 +11,14 @@ use stoa_core::shard::{QueueSpec, Restored, Shard, ShardLimits, StoredError, sto
 use stoa_core::topology::{Queue, RestoreError, Topology};
 use stoa_storage::{Batch, CommitNumber, Family, OpenError, Store, TableError};
 
+use crate::bodies::{self, Bodies};
 use crate::config::Config;
 
 /// What a data directory says when the broker starts.
 pub(crate) struct Recovered {
     pub(crate) topology: Topology,
     pub(crate) shards: Vec<Shard>,
+    pub(crate) bodies: Bodies,
 }
 
 /// Why a data directory cannot be recovered. Nothing was changed in it.
@@ -52,17 +54,21 @@ pub(crate) fn recover(store: &mut Store, config: &Config) -> Result<Recovered, R
         };
         shard_of(&mut shards, queue.id).create(spec);
     }
-    let obsolete = restore_index(store, &mut shards)?;
+    let mut obsolete = restore_index(store, &mut shards)?;
+    let mut bodies = Bodies::new(store.tables.clone(), config.limits.memory_bytes_max);
+    bodies::scan(&store.tables, |id| bodies.restore(id))?;
     let mut problem = None;
     let replayed = store.journal.replay(position, |_, commit| {
         if problem.is_none() {
-            problem = replay(commit, &mut shards).err();
+            problem = replay(commit, &mut shards, &mut bodies).err();
         }
     })?;
     if let Some(problem) = problem {
         return Err(problem.into());
     }
     shards.iter_mut().for_each(Shard::recovered);
+    count_references(&shards, &mut bodies);
+    bodies.recovered(&mut obsolete);
     tracing::info!(
         queues = all_queues(&topology).count(),
         commits = replayed.commits,
@@ -77,7 +83,7 @@ pub(crate) fn recover(store: &mut Store, config: &Config) -> Result<Recovered, R
         );
     }
     store.tables.write(&obsolete)?;
-    Ok(Recovered { topology, shards })
+    Ok(Recovered { topology, shards, bodies })
 }
 
 /// All queues of all virtual hosts.
@@ -98,7 +104,7 @@ fn restore_topology(store: &Store, position: CommitNumber) -> Result<Topology, R
             match record {
                 Ok(LogRecord::Topology { key, value: Some(value) }) => drop(meta.insert(key.to_vec(), value.to_vec())),
                 Ok(LogRecord::Topology { key, value: None }) => drop(meta.remove(key)),
-                Ok(LogRecord::Messages { .. } | LogRecord::Settled { .. }) => {}
+                Ok(LogRecord::Messages { .. } | LogRecord::Settled { .. } | LogRecord::Body { .. }) => {}
                 Err(error) => problem = problem.or(Some(error)),
             }
         }
@@ -128,6 +134,9 @@ fn restore_index(store: &Store, shards: &mut [Shard]) -> Result<Batch, RecoveryE
     let mut obsolete = Batch::new();
     let mut problem = None;
     store.tables.scan(Family::Acks, &[], |key, value| {
+        if bodies::is_index_key(key) {
+            return ControlFlow::Continue(());
+        }
         match stored::read_key(key).and_then(|(queue, _)| shard_of(shards, queue).restore_entry(key, value)) {
             Ok(Restored::Kept) => {}
             Ok(Restored::Obsolete) => {
@@ -144,12 +153,24 @@ fn restore_index(store: &Store, shards: &mut [Shard]) -> Result<Batch, RecoveryE
     problem.map_or(Ok(obsolete), |error| Err(error.into()))
 }
 
-fn replay(commit: &[u8], shards: &mut [Shard]) -> Result<(), LogError> {
+fn replay(commit: &[u8], shards: &mut [Shard], bodies: &mut Bodies) -> Result<(), LogError> {
     for record in log::read(commit) {
         match record? {
             LogRecord::Topology { .. } => {}
+            LogRecord::Body { id, octets } => bodies.replay(id, octets),
             record @ (LogRecord::Messages { queue, .. } | LogRecord::Settled { queue, .. }) => shard_of(shards, queue).replay(record),
         }
     }
     Ok(())
+}
+
+/// Every unsettled record with a body apart refers to it.
+fn count_references(shards: &[Shard], bodies: &mut Bodies) {
+    for shard in shards {
+        shard.for_each_body(|id, _| {
+            if !bodies.refer(id) {
+                tracing::error!(body = %id, "a message's body is missing; restore the data directory from a backup");
+            }
+        });
+    }
 }

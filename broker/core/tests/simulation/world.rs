@@ -83,6 +83,9 @@ pub struct World {
     next_id: u64,
     /// Octets of the larger bodies.
     body_max: usize,
+    /// How many of a hundred messages have their body apart, and the octets of the largest of these.
+    apart: usize,
+    apart_max: usize,
 }
 
 impl World {
@@ -96,6 +99,7 @@ impl World {
         };
         let weights = STEPS.map(|(step, weight)| (step, weight * [0, 1, 2, 4, 8][rng.range(usize::from(weight > 1), 4)]));
         let body_max = [0, 60, 3000, 150_000][rng.below(4)];
+        let (apart, apart_max) = ([0, 5, 100][rng.below(3)], [100, 10_000, 1 << 20][rng.below(3)]);
         let broker = Broker::new(rng.range(1, 2), limits);
         let mut world = Self {
             rng,
@@ -107,6 +111,8 @@ impl World {
             stalled: Vec::new(),
             next_id: 0,
             body_max,
+            apart,
+            apart_max,
         };
         for _ in 0..world.rng.range(1, 4) {
             world.create_queue();
@@ -239,6 +245,12 @@ impl World {
             } else {
                 self.rng.below(self.body_max.min(60) + 1)
             };
+            let apart = self.rng.percent(self.apart).then(|| {
+                let persistent = persistent && queues.iter().any(|queue| queue.durable);
+                let size = self.rng.range(1, self.apart_max) as u64;
+                self.broker.bodies.borrow_mut().insert(size, queues.len() as u32, persistent)
+            });
+            let flags = if persistent { flags::PERSISTENT } else { 0 };
             let mut behind = Vec::new();
             for (queue, run) in queues.iter().zip(&mut runs) {
                 let id = self.oracle.published(Message {
@@ -250,10 +262,15 @@ impl World {
                     delivered: false,
                     fate: Fate::Ready,
                 });
-                let mut body = (id as u64).to_le_bytes().to_vec();
-                body.resize(8 + size, body[0]);
-                record::push(run, if persistent { flags::PERSISTENT } else { 0 }, 0, b"\0\x01q", b"header", &body);
                 behind.push(id);
+                let id = (id as u64).to_le_bytes();
+                if let Some(body) = apart {
+                    record::push_apart(run, flags, 0, b"\0\x01q", &id, body);
+                    continue;
+                }
+                let mut body = id.to_vec();
+                body.resize(8 + size, body[0]);
+                record::push(run, flags, 0, b"\0\x01q", b"header", &body);
             }
             self.clients[at].published.push(behind);
             counts += 1;
@@ -390,6 +407,7 @@ impl World {
         let at = self.rng.below(self.clients.len());
         let queue = self.queues[self.rng.below(self.queues.len())].id;
         let no_ack = self.rng.percent(30);
+        let bodies = self.broker.bodies.clone();
         let (shard, sink) = self.broker.shard(queue);
         let mut got = None;
         let outcome = shard.get(queue, no_ack, sink, |message| {
@@ -397,7 +415,12 @@ impl World {
                 bytes: message.record.bytes(),
                 count: 1,
             };
-            got = Some((ids(records)[0], message.sequence, message.redelivered, message.remaining));
+            got = Some((
+                ids(records, &bodies.borrow())[0],
+                message.sequence,
+                message.redelivered,
+                message.remaining,
+            ));
         });
         let ready = shard.counts(queue).expect("it is there").ready;
         match (outcome, got) {
@@ -652,5 +675,16 @@ impl World {
         }
         self.broker.invariants();
         self.oracle.drained();
+        while self.broker.is_waiting() {
+            self.broker.write(&mut self.rng);
+            self.broker.answer(&mut self.rng);
+        }
+        self.broker.begin_commit();
+        self.end_commit();
+        self.broker.delete_bodies();
+        assert!(
+            self.broker.disk.tables.bodies.is_empty(),
+            "bodies that nothing refers to are left behind"
+        );
     }
 }
