@@ -7,7 +7,7 @@ use std::sync::Arc;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use stoa_amqp::{ShortString, Table};
 use stoa_core::channel::Unacked;
-use stoa_core::ids::{ConnectionId, ConsumerId, OutletId, QueueId, Sequence};
+use stoa_core::ids::{BodyId, ConnectionId, ConsumerId, OutletId, QueueId, Sequence};
 use stoa_core::log::LogWriter;
 use stoa_core::record::{self, Records, flags};
 use stoa_core::shard::{Command, Consumer, Delivery, Effects, QueueSpec, Shard, ShardLimits, StoredChunk, StoredError};
@@ -42,6 +42,7 @@ impl Effects for Sink {
     }
     fn forget(&mut self, _queue: QueueId, _chunk: Sequence) {}
     fn forget_range(&mut self, _queue: QueueId, _first: Sequence, _last: Sequence) {}
+    fn released(&mut self, _body: BodyId) {}
     fn stalled(&mut self, _outlet: OutletId) {
         self.stalled = true;
     }

@@ -35,6 +35,10 @@ id!(
     DeliveryTag
 );
 id!(
+    /// A large body, which is kept apart from the records that refer to it. Used again only when nothing refers to it any more.
+    BodyId
+);
+id!(
     /// A group commit. What was applied to a shard while an epoch was open is durable once that epoch is.
     Epoch
 );

@@ -7,10 +7,11 @@
 //! kind u8 = 1 messages   queue u64  first u64  count u32  size u32  records...
 //! kind u8 = 2 settled    queue u64  first u64  count u64
 //! kind u8 = 3 topology   key size u32  value size u32 (u32::MAX: the key is deleted)  key...  value...
+//! kind u8 = 4 body       id u64  size u32  octets...
 //! ```
 //! Integers are little-endian. A kind is never used again for something else (invariant 8).
 
-use crate::ids::{QueueId, Sequence};
+use crate::ids::{BodyId, QueueId, Sequence};
 use crate::record::Records;
 
 /// The octets that say what kind of record follows.
@@ -18,6 +19,7 @@ mod kind {
     pub(super) const MESSAGES: u8 = 1;
     pub(super) const SETTLED: u8 = 2;
     pub(super) const TOPOLOGY: u8 = 3;
+    pub(super) const BODY: u8 = 4;
 }
 
 /// One thing that happened and must outlive the process.
@@ -47,6 +49,13 @@ pub enum LogRecord<'a> {
         key: &'a [u8],
         /// The new value; `None` if the key is gone.
         value: Option<&'a [u8]>,
+    },
+    /// A large body arrived. Records that refer to it are in the same commit or near it.
+    Body {
+        /// Its name.
+        id: BodyId,
+        /// The body.
+        octets: &'a [u8],
     },
 }
 
@@ -82,6 +91,12 @@ impl<'a> LogWriter<'a> {
                     .extend_from_slice(&value.map_or(u32::MAX, |v| v.len() as u32).to_le_bytes());
                 self.out.extend_from_slice(key);
                 self.out.extend_from_slice(value.unwrap_or_default());
+            }
+            LogRecord::Body { id, octets } => {
+                self.out.push(kind::BODY);
+                self.out.extend_from_slice(&id.0.to_le_bytes());
+                self.out.extend_from_slice(&(octets.len() as u32).to_le_bytes());
+                self.out.extend_from_slice(octets);
             }
         }
     }
@@ -169,6 +184,13 @@ impl<'a> Reader<'a> {
                 };
                 Ok(LogRecord::Topology { key, value })
             }
+            kind::BODY => {
+                let (id, size) = (BodyId(self.u64()?), self.u32()? as usize);
+                Ok(LogRecord::Body {
+                    id,
+                    octets: self.take(size)?,
+                })
+            }
             _ => Err("is of an unknown kind"),
         }
     }
@@ -198,6 +220,10 @@ mod tests {
                 value: Some(b""),
             },
             LogRecord::Topology { key: b"key", value: None },
+            LogRecord::Body {
+                id: BodyId(9),
+                octets: b"octets",
+            },
         ]
     }
 

@@ -11,6 +11,10 @@
 //! Integers are little-endian; `length` counts the whole record. The envelope is the exchange and the routing key as short strings,
 //! length octets included, and the content header is the payload of the header frame: a delivery copies both as they are.
 //! A message is encoded once, on arrival. Nothing here looks into properties.
+//!
+//! A large body lies apart, once for all queues that its message is in: in place of the body such a record has a reference, `id u64, size u64`.
+
+use crate::ids::BodyId;
 
 /// Octets before the envelope.
 pub const PREFIX: usize = 12;
@@ -19,6 +23,8 @@ pub const PREFIX: usize = 12;
 pub mod flags {
     /// `delivery-mode` 2: kept across restarts when its queue is durable.
     pub const PERSISTENT: u8 = 1;
+    /// The body lies apart: the record has a [`BodyRef`](super::BodyRef) in its place.
+    pub const APART: u8 = 2;
     /// Not a message: holds the place of one that was settled before a restart, so that its neighbours keep their sequences.
     pub const HOLE: u8 = 0x80;
 }
@@ -79,10 +85,43 @@ impl<'a> Record<'a> {
         let at = PREFIX + self.envelope_size();
         &self.0[at..at + self.header_size()]
     }
-    /// The content.
+    /// Where the body lies if it lies apart.
+    #[must_use]
+    pub fn body_ref(self) -> Option<BodyRef> {
+        if self.flags() & flags::APART == 0 {
+            return None;
+        }
+        self.body().first_chunk().map(BodyRef::decode)
+    }
+    /// The content, or the reference to it.
     #[must_use]
     pub fn body(self) -> &'a [u8] {
         &self.0[PREFIX + self.envelope_size() + self.header_size()..]
+    }
+}
+
+/// A body that lies apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BodyRef {
+    /// Its name.
+    pub id: BodyId,
+    /// Its size in octets.
+    pub size: u64,
+}
+
+impl BodyRef {
+    /// As it stands in a record.
+    #[must_use]
+    pub fn encode(self) -> [u8; 16] {
+        let mut octets = [0; 16];
+        octets[..8].copy_from_slice(&self.id.0.to_le_bytes());
+        octets[8..].copy_from_slice(&self.size.to_le_bytes());
+        octets
+    }
+
+    pub(crate) fn decode(octets: &[u8; 16]) -> Self {
+        let [id, size] = [0, 8].map(|at| u64::from_le_bytes(std::array::from_fn(|n| octets[at + n])));
+        Self { id: BodyId(id), size }
     }
 }
 
@@ -149,6 +188,11 @@ pub fn begin(out: &mut Vec<u8>, flags: u8, priority: u8, envelope: &[u8], header
 pub fn push(out: &mut Vec<u8>, flags: u8, priority: u8, envelope: &[u8], header: &[u8], body: &[u8]) {
     begin(out, flags, priority, envelope, header, body.len());
     out.extend_from_slice(body);
+}
+
+/// Appends a whole record whose body lies apart.
+pub fn push_apart(out: &mut Vec<u8>, flags: u8, priority: u8, envelope: &[u8], header: &[u8], body: BodyRef) {
+    push(out, flags | self::flags::APART, priority, envelope, header, &body.encode());
 }
 
 /// Appends the place of a message that is gone.

@@ -11,6 +11,7 @@ use stoa_core::ids::{ConnectionId, ConsumerId, QueueId};
 use stoa_core::topology::{Change, Topology};
 use tokio::runtime::Handle;
 
+use crate::bodies::Bodies;
 use crate::commit::Commits;
 use crate::config::Config;
 use crate::pager::Pager;
@@ -26,6 +27,7 @@ pub struct Broker {
     pub(crate) shards: Vec<ShardCell>,
     pub(crate) commits: Commits,
     pub(crate) pager: Pager,
+    pub(crate) bodies: Bodies,
     pub(crate) connections: Mutex<HashMap<ConnectionId, Arc<crate::connection::Presence>>>,
     pub(crate) counters: Counters,
     pub(crate) runtimes: Vec<Handle>,
@@ -68,6 +70,7 @@ pub(crate) struct Parts<'j> {
     pub(crate) topology: Topology,
     pub(crate) shards: Vec<ShardCell>,
     pub(crate) pager: Pager,
+    pub(crate) bodies: Bodies,
     pub(crate) runtimes: Vec<Handle>,
     pub(crate) journal: &'j stoa_storage::Journal,
 }
@@ -85,6 +88,7 @@ impl Broker {
             shards: parts.shards,
             commits: Commits::new(parts.journal.next_number()),
             pager: parts.pager,
+            bodies: parts.bodies,
             connections: Mutex::default(),
             counters: Counters::default(),
             runtimes: parts.runtimes,

@@ -203,9 +203,11 @@ pub(crate) fn run(broker: &Arc<Broker>, mut journal: Journal) -> Journal {
 /// Gathers everything that changed, and makes it durable.
 fn commit(broker: &Arc<Broker>, journal: &mut Journal) -> Result<(), CommitError> {
     let buffer = journal.buffer();
+    let forgotten = broker.bodies.begin_commit();
     for cell in &broker.shards {
         cell.look(broker, |running| running.shard.collect(&mut LogWriter::new(buffer)));
     }
+    broker.bodies.collect(&mut LogWriter::new(buffer));
     // The topology comes last: the queues of all messages above are in it or in an earlier commit.
     let (changes, dropped) = broker.topology.write().take_unwritten();
     for change in &changes {
@@ -214,16 +216,16 @@ fn commit(broker: &Arc<Broker>, journal: &mut Journal) -> Result<(), CommitError
             value: change.value.as_deref(),
         });
     }
-    if journal.pending_bytes() == 0 {
-        return Ok(());
+    if journal.pending_bytes() > 0 {
+        let number = journal.commit()?;
+        broker.pager.write_topology(&changes)?;
+        broker.commits.next_commit.store(number.0 + 1, Ordering::SeqCst);
     }
-    let number = journal.commit()?;
-    broker.pager.write_topology(&changes)?;
-    broker.commits.next_commit.store(number.0 + 1, Ordering::SeqCst);
-    // Only now: a queue whose deletion is not durable may come back, and its messages with it.
+    // Only now: what is not durably gone may come back, and must find its messages and bodies then.
     for queue in dropped {
         broker.pager.drop_queue(queue);
     }
+    broker.pager.forget_bodies(forgotten);
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use hashbrown::HashMap;
 use stoa_amqp::ShortString;
-use stoa_core::ids::{ConsumerId, OutletId, QueueId, Sequence};
+use stoa_core::ids::{BodyId, ConsumerId, OutletId, QueueId, Sequence};
 use stoa_core::shard::{Command, Consumer, Delivery, Effects, Shard, StoredChunk, StoredError};
 
 use crate::broker::Broker;
@@ -158,9 +158,10 @@ impl ToOutlets<'_, '_> {
 impl Effects for ToOutlets<'_, '_> {
     fn deliver(&mut self, delivery: Delivery<'_>) {
         self.dispatch.delivered += u64::from(delivery.records.count);
+        let broker = self.dispatch.broker;
         let delivered = self
             .outlet(delivery.consumer.outlet)
-            .is_some_and(|outlet| outlet.deliver(&delivery));
+            .is_some_and(|outlet| outlet.deliver(&delivery, &broker.bodies));
         if !delivered && !delivery.consumer.no_ack {
             let (queue, consumer, first, count) = (delivery.queue, delivery.consumer.id, delivery.first, delivery.records.count);
             self.dispatch.returns.push(Return {
@@ -206,6 +207,10 @@ impl Effects for ToOutlets<'_, '_> {
         if let Some(outlet) = self.outlet(consumer.outlet) {
             outlet.cancelled(channel, &tag);
         }
+    }
+
+    fn released(&mut self, body: BodyId) {
+        self.dispatch.broker.bodies.release(body);
     }
 
     fn damaged(&mut self, queue: QueueId, chunk: Sequence, error: StoredError) {

@@ -7,6 +7,7 @@
 //!                                                      +-> pager (tables)
 //! ```
 
+mod bodies;
 mod broker;
 mod commit;
 mod config;
@@ -105,6 +106,7 @@ pub fn start(config: Config) -> Result<Running, StartError> {
         topology: recovered.topology,
         shards,
         pager,
+        bodies: recovered.bodies,
         runtimes,
         journal: &store.journal,
     }));
@@ -154,8 +156,14 @@ impl Running {
         broker.commits.stop();
         let journal = self.commit.join();
         broker.pager.stop();
-        if self.pager.join().is_err() || journal.is_err() {
-            tracing::error!("a thread of the store has panicked; the journal has everything that was confirmed");
+        let pager = self.pager.join();
+        match (journal, pager) {
+            (Ok(journal), Ok(())) => {
+                if let Err(error) = journal.close() {
+                    tracing::error!(%error, "the journal was not closed in good order; it has everything that was confirmed");
+                }
+            }
+            _ => tracing::error!("a thread of the store has panicked; the journal has everything that was confirmed"),
         }
     }
 }

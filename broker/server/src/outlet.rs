@@ -17,6 +17,8 @@ use stoa_core::shard::Delivery;
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::Notify;
 
+use crate::bodies::Bodies;
+
 /// The write side of a connection.
 #[derive(Debug)]
 pub(crate) struct Outlet {
@@ -236,7 +238,7 @@ impl OutletState {
     }
 
     /// Appends a run of deliveries. False: the channel is gone, the messages must go back.
-    pub(crate) fn deliver(&mut self, delivery: &Delivery<'_>) -> bool {
+    pub(crate) fn deliver(&mut self, delivery: &Delivery<'_>, bodies: &Bodies) -> bool {
         let consumer = delivery.consumer;
         let frame_max = self.frame_max;
         if self.dead {
@@ -252,6 +254,21 @@ impl OutletState {
             .delivered(Some(consumer.id), delivery.queue, delivery.first, count, consumer.no_ack)
             .0;
         for (tag, record) in (first_tag..).zip(delivery.records.iter()) {
+            let apart;
+            let body = match record.body_ref() {
+                None => record.body(),
+                Some(reference) => match bodies.get(reference.id) {
+                    Some(octets) => {
+                        apart = octets;
+                        &apart
+                    }
+                    None => {
+                        // It stays unacknowledged: nothing is skipped in silence.
+                        tracing::error!(queue = %delivery.queue, body = %reference.id, "the body of a message is missing: it is not delivered");
+                        continue;
+                    }
+                },
+            };
             fast::write_deliver(
                 &mut self.buffer,
                 consumer.channel,
@@ -260,7 +277,7 @@ impl OutletState {
                 delivery.redelivered,
                 record.envelope(),
                 record.header(),
-                record.body(),
+                body,
                 frame_max,
             );
         }

@@ -45,6 +45,8 @@ pub struct Overview {
     pub connections_closed: u64,
     /// Octets of messages in memory.
     pub resident_bytes: u64,
+    /// Octets of large bodies in memory.
+    pub body_bytes: u64,
     /// The commit thread.
     pub commit: CommitStatus,
 }
@@ -103,6 +105,7 @@ impl Broker {
                 .iter()
                 .map(|cell| cell.look(self, |running| running.shard.resident_bytes()))
                 .sum(),
+            body_bytes: self.bodies.resident_bytes() as u64,
             commit: self.commits.status(),
         }
     }

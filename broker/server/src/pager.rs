@@ -10,13 +10,16 @@ use std::time::Instant;
 
 use hashbrown::HashMap;
 use parking_lot::Mutex;
-use stoa_core::ids::{QueueId, Sequence};
+use stoa_core::ids::{BodyId, QueueId, Sequence};
+use stoa_core::record::{Record, Records};
 use stoa_core::shard::{Command, StoredChunk, stored};
 use stoa_core::topology::Change;
 use stoa_storage::{Batch, CommitNumber, Family, TableError, Tables};
 
+use crate::bodies;
 use crate::broker::Broker;
 use crate::dispatch::Dispatch;
+use crate::recovery;
 use crate::shards::{Pages, Running};
 
 /// What a shard asks of the pager.
@@ -27,6 +30,8 @@ pub(crate) enum Page {
     Store(StoredChunk),
     /// Chunks are settled: delete all whose first sequence lies in this range, both ends included.
     Forget { queue: QueueId, first: Sequence, last: Sequence },
+    /// Nothing refers to this body any more: delete it.
+    ForgetBody(BodyId),
 }
 
 impl std::fmt::Debug for Page {
@@ -35,6 +40,7 @@ impl std::fmt::Debug for Page {
             Page::Load { queue, chunk } => write!(f, "load {queue}/{chunk}"),
             Page::Store(chunk) => write!(f, "store {}/{} ({} octets)", chunk.queue, chunk.first, self.bytes()),
             Page::Forget { queue, first, last } => write!(f, "forget {queue}/{first}..={last}"),
+            Page::ForgetBody(id) => write!(f, "forget body {id}"),
         }
     }
 }
@@ -98,6 +104,13 @@ impl Pager {
     /// Deletes whatever the tables hold of a queue.
     pub(crate) fn drop_queue(&self, queue: QueueId) {
         self.send(Ask::DropQueue(queue));
+    }
+
+    /// Deletes bodies that nothing refers to any more.
+    pub(crate) fn forget_bodies(&self, bodies: Vec<BodyId>) {
+        if !bodies.is_empty() {
+            self.ask(bodies.into_iter().map(|body| (0, Page::ForgetBody(body))).collect());
+        }
     }
 
     /// Checkpoints a last time and ends the thread.
@@ -178,6 +191,7 @@ fn move_pages(broker: &Arc<Broker>, tables: &Tables, pages: Pages) -> Result<(),
             Page::Store(chunk) => {
                 let key = chunk.key();
                 batch.put(Family::Acks, &key, &chunk.entry.encode());
+                broker.bodies.store(chunk.bodies().iter().map(|body| body.id), &mut batch);
                 if let Some(data) = &chunk.data {
                     batch.put(Family::Chunks, &key, data);
                     let stored = Command::Stored {
@@ -200,13 +214,16 @@ fn move_pages(broker: &Arc<Broker>, tables: &Tables, pages: Pages) -> Result<(),
                 batch.delete_range(Family::Chunks, &from, &to);
                 batch.delete_range(Family::Acks, &from, &to);
             }
+            Page::ForgetBody(id) => bodies::delete(*id, &mut batch),
             Page::Load { .. } => {}
         }
     }
     tables.write(&batch)?;
+    broker.bodies.evict();
     for (shard, page) in pages {
         if let Page::Load { queue, chunk } = page {
             let data = tables.get(Family::Chunks, &stored::chunk_key(queue, chunk))?.unwrap_or_default();
+            prefetch_bodies(broker, &data);
             answers.entry(shard).or_default().push(Command::Loaded { queue, chunk, data });
         }
     }
@@ -216,8 +233,16 @@ fn move_pages(broker: &Arc<Broker>, tables: &Tables, pages: Pages) -> Result<(),
     Ok(())
 }
 
+/// The bodies of a chunk that is about to be delivered are wanted in memory.
+fn prefetch_bodies(broker: &Broker, value: &[u8]) {
+    let records = Records { bytes: value.get(stored::CHUNK_HEADER..).unwrap_or_default(), count: 0 };
+    records.iter().filter_map(Record::body_ref).for_each(|body| broker.bodies.prefetch(body.id));
+}
+
 /// Octets of chunks written to the tables at a time.
 const CHECKPOINT_BATCH_BYTES: usize = 4 << 20;
+/// Bodies written to the tables at a time.
+const BODIES_BATCH: usize = 64;
 
 /// A checkpoint under way.
 #[derive(Debug)]
@@ -243,6 +268,18 @@ fn begin_checkpoint(broker: &Arc<Broker>, last: bool) {
 }
 
 fn complete_checkpoint(broker: &Arc<Broker>, tables: &Tables, checkpoint: &Checkpoint) -> Result<(), TableError> {
+    // A body may be in the journal before the shard has taken in the message that refers to it: such bodies are no chunk's yet.
+    for part in broker.bodies.journaled_only().chunks(BODIES_BATCH) {
+        let mut batch = Batch::new();
+        broker.bodies.store(part.iter().copied(), &mut batch);
+        tables.write(&batch)?;
+    }
+    // No connection: nothing is delivered after this.
+    if checkpoint.last && !broker.commits.has_failed() && broker.connections.lock().is_empty() {
+        let mut batch = Batch::new();
+        batch.put(Family::Meta, recovery::CLEAN_STOP, &[]);
+        tables.write(&batch)?;
+    }
     tables.set_position(checkpoint.position)?;
     tables.flush()?;
     broker.pager.checkpoint_wanted.store(false, Ordering::SeqCst);

@@ -9,14 +9,16 @@ use stoa_core::ids::QueueId;
 use stoa_core::log::{self, LogError, LogRecord};
 use stoa_core::shard::{QueueSpec, Restored, Shard, ShardLimits, StoredError, stored};
 use stoa_core::topology::{Queue, RestoreError, Topology};
-use stoa_storage::{Batch, CommitNumber, Family, OpenError, Store, TableError};
+use stoa_storage::{Batch, CommitNumber, Family, OpenError, Store, TableError, Tables};
 
+use crate::bodies::{self, Bodies};
 use crate::config::Config;
 
 /// What a data directory says when the broker starts.
 pub(crate) struct Recovered {
     pub(crate) topology: Topology,
     pub(crate) shards: Vec<Shard>,
+    pub(crate) bodies: Bodies,
 }
 
 /// Why a data directory cannot be recovered. Nothing was changed in it.
@@ -42,6 +44,7 @@ pub enum RecoveryError {
 pub(crate) fn recover(store: &mut Store, config: &Config) -> Result<Recovered, RecoveryError> {
     let began = std::time::Instant::now();
     let position = store.tables.position()?;
+    let clean = take_clean_stop(&store.tables)?;
     let topology = restore_topology(store, position)?;
     let mut shards: Vec<Shard> = (0..config.threads).map(|_| Shard::new(limits(config))).collect();
     for queue in all_queues(&topology) {
@@ -52,17 +55,22 @@ pub(crate) fn recover(store: &mut Store, config: &Config) -> Result<Recovered, R
         };
         shard_of(&mut shards, queue.id).create(spec);
     }
-    let obsolete = restore_index(store, &mut shards)?;
+    let mut obsolete = restore_index(store, &mut shards)?;
+    let mut bodies = Bodies::new(store.tables.clone(), config.limits.memory_bytes_max);
+    bodies::scan(&store.tables, |id| bodies.restore(id))?;
     let mut problem = None;
     let replayed = store.journal.replay(position, |_, commit| {
         if problem.is_none() {
-            problem = replay(commit, &mut shards).err();
+            problem = replay(commit, &mut shards, &mut bodies).err();
         }
     })?;
     if let Some(problem) = problem {
         return Err(problem.into());
     }
-    shards.iter_mut().for_each(Shard::recovered);
+    let recovered = if clean { Shard::recovered_after_clean_stop } else { Shard::recovered };
+    shards.iter_mut().for_each(recovered);
+    count_references(&shards, &mut bodies);
+    bodies.recovered(&mut obsolete);
     tracing::info!(
         queues = all_queues(&topology).count(),
         commits = replayed.commits,
@@ -77,7 +85,23 @@ pub(crate) fn recover(store: &mut Store, config: &Config) -> Result<Recovered, R
         );
     }
     store.tables.write(&obsolete)?;
-    Ok(Recovered { topology, shards })
+    Ok(Recovered { topology, shards, bodies })
+}
+
+/// Lies in the tables while no broker runs and the last one stopped in good order: then what was never delivered is known.
+pub(crate) const CLEAN_STOP: &[u8] = b"\0clean-stop";
+
+/// Whether the last stop was a clean one. From now on it is not.
+fn take_clean_stop(tables: &Tables) -> Result<bool, TableError> {
+    let clean = tables.get(Family::Meta, CLEAN_STOP)?.is_some();
+    if clean {
+        let mut batch = Batch::new();
+        batch.delete(Family::Meta, CLEAN_STOP);
+        tables.write(&batch)?;
+        // Before the first delivery: a crash must not find the mark again.
+        tables.flush()?;
+    }
+    Ok(clean)
 }
 
 /// All queues of all virtual hosts.
@@ -98,7 +122,7 @@ fn restore_topology(store: &Store, position: CommitNumber) -> Result<Topology, R
         for record in log::read(commit) {
             match record {
                 Ok(LogRecord::Topology { key, value }) => drop(changes.insert(key.to_vec(), value.map(<[u8]>::to_vec))),
-                Ok(LogRecord::Messages { .. } | LogRecord::Settled { .. }) => {}
+                Ok(LogRecord::Messages { .. } | LogRecord::Settled { .. } | LogRecord::Body { .. }) => {}
                 Err(error) => problem = problem.or(Some(error)),
             }
         }
@@ -145,6 +169,9 @@ fn restore_index(store: &Store, shards: &mut [Shard]) -> Result<Batch, RecoveryE
     let mut obsolete = Batch::new();
     let mut problem = None;
     store.tables.scan(Family::Acks, &[], |key, value| {
+        if bodies::is_index_key(key) {
+            return ControlFlow::Continue(());
+        }
         match stored::read_key(key).and_then(|(queue, _)| shard_of(shards, queue).restore_entry(key, value)) {
             Ok(Restored::Kept) => {}
             Ok(Restored::Obsolete) => {
@@ -161,12 +188,24 @@ fn restore_index(store: &Store, shards: &mut [Shard]) -> Result<Batch, RecoveryE
     problem.map_or(Ok(obsolete), |error| Err(error.into()))
 }
 
-fn replay(commit: &[u8], shards: &mut [Shard]) -> Result<(), LogError> {
+fn replay(commit: &[u8], shards: &mut [Shard], bodies: &mut Bodies) -> Result<(), LogError> {
     for record in log::read(commit) {
         match record? {
             LogRecord::Topology { .. } => {}
+            LogRecord::Body { id, octets } => bodies.replay(id, octets),
             record @ (LogRecord::Messages { queue, .. } | LogRecord::Settled { queue, .. }) => shard_of(shards, queue).replay(record),
         }
     }
     Ok(())
+}
+
+/// Every unsettled record with a body apart refers to it.
+fn count_references(shards: &[Shard], bodies: &mut Bodies) {
+    for shard in shards {
+        shard.for_each_body(|id, _| {
+            if !bodies.refer(id) {
+                tracing::error!(body = %id, "a message's body is missing; restore the data directory from a backup");
+            }
+        });
+    }
 }

@@ -30,6 +30,10 @@ impl Bits {
         self.0.iter_mut().zip(other.0).for_each(|(word, other)| *word |= other);
     }
 
+    pub(crate) fn contains(&self, at: u16) -> bool {
+        self.0[usize::from(at / 64)] >> (at % 64) & 1 != 0
+    }
+
     pub(crate) fn insert_one(&mut self, at: u16) {
         self.0[usize::from(at / 64)] |= 1 << (at % 64);
     }

@@ -3,10 +3,11 @@
 use std::mem::size_of;
 use std::sync::Arc;
 
+use crate::shard::apart::Apart;
 use crate::shard::bits::Bits;
 use crate::shard::stored::CHUNK_HEADER;
 
-/// What a chunk needs beyond its numbers while it is in memory or partly settled.
+/// What a chunk needs beyond its numbers while it is in memory or partly settled, or refers to bodies apart.
 #[derive(Debug, Default)]
 pub(crate) struct Body {
     pub(crate) value: Value,
@@ -16,6 +17,8 @@ pub(crate) struct Body {
     pub(crate) known: (u16, u32),
     /// The offset of the first record that was not collected.
     pub(crate) uncollected_at: u32,
+    /// Absent where no record's body lies apart.
+    pub(crate) apart: Option<Box<Apart>>,
 }
 
 #[derive(Debug, Default)]
@@ -72,6 +75,17 @@ impl Body {
 
     /// Octets of memory that it takes.
     pub(crate) fn footprint(&self) -> usize {
-        size_of::<Self>() + self.value.capacity()
+        let own = size_of::<Self>() + self.value.capacity();
+        match &self.apart {
+            None => own,
+            Some(apart) => own + self.footprint_apart(apart),
+        }
+    }
+
+    /// The bodies of its records are in memory while it is.
+    #[cold]
+    fn footprint_apart(&self, apart: &Apart) -> usize {
+        let resident = !matches!(self.value, Value::Paged);
+        apart.footprint() + if resident { apart.bytes() as usize } else { 0 }
     }
 }

@@ -6,8 +6,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::ids::Sequence;
-use crate::record::{Records, flags};
+use crate::ids::{BodyId, Sequence};
+use crate::record::{BodyRef, Record, Records, flags};
+use crate::shard::apart::Apart;
 use crate::shard::bits::Bits;
 use crate::shard::body::{Body, Value};
 use crate::shard::fit::{Fit, fit, length_at};
@@ -17,6 +18,9 @@ use crate::shard::stored::{self, CHUNK_HEADER, ChunkEntry, StoredError};
 pub(crate) const RECORDS_MAX: u16 = 256;
 /// Octets of a chunk's value. A larger record is alone in its chunk.
 pub(crate) const BYTES_MAX: usize = 256 << 10;
+/// Octets of bodies apart that a chunk's unsettled records refer to. A larger body is alone in its chunk. Bodies come and go with their
+/// chunk, so this is half of what is read ahead for a queue: while one chunk is delivered, the next one comes.
+pub(crate) const BODIES_MAX: u64 = 512 << 10;
 
 /// What a chunk is besides its numbers; a set of flags, to keep a paged-out chunk at 32 octets.
 pub(crate) mod state {
@@ -50,9 +54,12 @@ pub(crate) struct Chunk {
     /// Records from the start that were offered to the journal.
     pub(crate) collected: u16,
     pub(crate) state: u8,
-    /// Absent where it would say nothing: paged out, nothing settled, not of mixed persistence.
+    /// Absent where it would say nothing: paged out, nothing settled, not of mixed persistence, no bodies apart.
     body: Option<Box<Body>>,
 }
+
+/// 100 million paged-out messages are to fit into memory.
+const _: () = assert!(size_of::<Chunk>() == 32);
 
 impl Chunk {
     /// An open chunk without records.
@@ -71,9 +78,14 @@ impl Chunk {
 
     /// A chunk that is in the table, as its index entry describes it.
     pub(crate) fn restored(first: Sequence, entry: &ChunkEntry) -> Self {
-        let body = (!entry.gone.is_empty()).then(|| {
+        let apart = entry.apart.clone().and_then(|mut apart| {
+            apart.remove(entry.gone, |_| {});
+            (!apart.is_empty()).then_some(apart)
+        });
+        let body = (!entry.gone.is_empty() || apart.is_some()).then(|| {
             Box::new(Body {
                 settled: entry.gone,
+                apart,
                 ..Body::default()
             })
         });
@@ -101,6 +113,17 @@ impl Chunk {
     }
     pub(crate) fn bytes(&self) -> u32 {
         self.bytes
+    }
+    /// Octets of its records and of the bodies that the unsettled ones refer to.
+    pub(crate) fn weight(&self) -> u64 {
+        u64::from(self.bytes) + self.apart().map_or(0, Apart::bytes)
+    }
+    pub(crate) fn apart(&self) -> Option<&Apart> {
+        self.body.as_ref().and_then(|body| body.apart.as_deref())
+    }
+    /// What its unsettled records refer to.
+    pub(crate) fn refs(&self) -> &[BodyRef] {
+        self.apart().map_or(&[], Apart::refs)
     }
     pub(crate) fn live(&self) -> u16 {
         self.count - self.settled_count
@@ -150,7 +173,12 @@ impl Chunk {
             return Fit::default();
         }
         let count = (records.count.min(RECORDS_MAX.into()) as u16).min(RECORDS_MAX - self.count);
-        fit(records.bytes, count, (BYTES_MAX - CHUNK_HEADER).saturating_sub(self.bytes as usize))
+        fit(
+            records.bytes,
+            count,
+            (BYTES_MAX - CHUNK_HEADER).saturating_sub(self.bytes as usize),
+            BODIES_MAX.saturating_sub(self.apart().map_or(0, Apart::bytes)),
+        )
     }
 
     /// Appends records that [`room_for`](Self::room_for) has measured.
@@ -158,6 +186,7 @@ impl Chunk {
         let Some(Body {
             value: Value::Own(value),
             transient,
+            apart,
             ..
         }) = self.body.as_deref_mut()
         else {
@@ -186,6 +215,13 @@ impl Chunk {
                 }
             }
         }
+        if fit.any & flags::APART != 0 {
+            let records = Records {
+                bytes: &records[..fit.bytes],
+                count: fit.count.into(),
+            };
+            apart.get_or_insert_default().extend(places.start, records);
+        }
         self.bytes += fit.bytes as u32;
         self.count = places.end;
     }
@@ -210,43 +246,47 @@ impl Chunk {
         offset
     }
 
-    /// The records of `places`, which must be in memory, or as many of them as take `bytes_max` octets with `overhead` for each; at least one.
-    /// Returns where they end.
-    pub(crate) fn records(&mut self, places: Range<u16>, bytes_max: u64, overhead: u64) -> (u16, &[u8]) {
+    /// The records of `places`, which must be in memory, or as many of them as take `bytes_max` octets, with their bodies and with `overhead`
+    /// for each; at least one. Returns where they end and what they take.
+    pub(crate) fn records(&mut self, places: Range<u16>, bytes_max: u64, overhead: u64) -> (u16, u64, &[u8]) {
         let start = self.offset(places.start);
         let rest = CHUNK_HEADER + self.bytes as usize - start;
-        let whole = places.end == self.count && rest as u64 + overhead * places.len() as u64 <= bytes_max;
-        let (end, end_offset) = if whole {
-            (places.end, start + rest)
+        let all = rest as u64 + overhead * places.len() as u64 + self.apart().map_or(0, |apart| apart.bytes_of(places.clone()));
+        let (end, used, end_offset) = if places.end == self.count && all <= bytes_max {
+            (places.end, all, start + rest)
         } else {
             self.walk(places, start, bytes_max, overhead)
         };
-        let Some(body) = self.body.as_deref_mut() else { return (end, &[]) };
+        let Some(body) = self.body.as_deref_mut() else {
+            return (end, used, &[]);
+        };
         body.known = (end, end_offset as u32);
-        (end, &body.value.octets()[start..end_offset])
+        (end, used, &body.value.octets()[start..end_offset])
     }
 
-    fn walk(&self, places: Range<u16>, start: usize, bytes_max: u64, overhead: u64) -> (u16, usize) {
-        let value = self.body.as_ref().map_or(&[][..], |body| body.value.octets());
+    fn walk(&self, places: Range<u16>, start: usize, bytes_max: u64, overhead: u64) -> (u16, u64, usize) {
+        let (value, apart) = (self.body.as_ref().map_or(&[][..], |body| body.value.octets()), self.apart());
         let (mut at, mut offset, mut used) = (places.start, start, 0);
         while at < places.end {
             let length = length_at(&value[offset..]);
-            used += length as u64 + overhead;
-            if used > bytes_max && at > places.start {
+            let takes = length as u64 + overhead + apart.map_or(0, |apart| apart.bytes_of(at..at + 1));
+            if used + takes > bytes_max && at > places.start {
                 break;
             }
+            used += takes;
             offset += length;
             at += 1;
         }
-        (at, offset)
+        (at, used, offset)
     }
 
-    /// Marks places as settled that are not.
-    pub(crate) fn settle(&mut self, places: Bits) {
+    /// Marks places as settled that are not. Names the bodies that their records referred to, and returns these bodies' octets.
+    pub(crate) fn settle(&mut self, places: Bits, released: impl FnMut(BodyId)) -> u64 {
         let body = self.body.get_or_insert_default();
         debug_assert!(body.settled.and(places).is_empty(), "invariant 3: a message is settled once");
         body.settled.insert(places);
         self.settled_count += places.count();
+        body.apart.as_deref_mut().map_or(0, |apart| apart.remove(places, released))
     }
 
     /// The records that the journal has not been offered, as runs of persistent unsettled ones; from then on it has.
@@ -325,19 +365,43 @@ impl Chunk {
             count: self.count,
             bytes: self.bytes,
             gone,
+            apart: self.apart().filter(|apart| !apart.is_empty()).cloned().map(Box::new),
         }
     }
 
     /// Leaves memory. The numbers stay, and the bits where they say something.
     pub(crate) fn page_out(&mut self) {
         let mixed = self.is(state::PERSISTENT) && self.is(state::TRANSIENT);
+        if let Some(body) = self.body.as_deref_mut() {
+            body.apart = body.apart.take().filter(|apart| !apart.is_empty());
+            body.apart.as_mut().into_iter().for_each(|apart| apart.shrink());
+        }
         match self.body.as_deref_mut() {
-            Some(body) if mixed || self.settled_count > 0 => {
+            Some(body) if mixed || self.settled_count > 0 || body.apart.is_some() => {
                 body.value = Value::Paged;
                 body.known = (0, 0);
             }
             _ => self.body = None,
         }
+    }
+
+    /// Checks that the list of bodies says what the unsettled records say.
+    pub(crate) fn invariants(&self) {
+        let Some(apart) = self.apart() else { return };
+        assert!(apart.places().and(self.settled()).is_empty(), "what is settled refers to nothing");
+        assert_eq!(Some(apart), Apart::new(apart.places(), apart.refs().to_vec()).as_ref());
+        let Some(body) = self.body.as_deref().filter(|_| self.is_resident()) else {
+            return;
+        };
+        let records = Records {
+            bytes: &body.value.octets()[CHUNK_HEADER..],
+            count: self.count.into(),
+        };
+        let unsettled = (0..self.count)
+            .zip(records.iter())
+            .filter(|(place, _)| !body.settled.contains(*place));
+        let refs = unsettled.filter_map(|(_, record)| Record::body_ref(record));
+        assert!(refs.eq(apart.refs().iter().copied()), "every reference is listed");
     }
 
     /// Comes back into memory.

@@ -85,7 +85,8 @@ pub struct Counts {
     pub unacked: u64,
     /// Consumers.
     pub consumers: u32,
-    /// Octets of the chunks that hold them, in memory or not: a chunk counts until all of it is settled.
+    /// Octets of the chunks that hold them, in memory or not: a chunk counts until all of it is settled. A body that lies apart counts for
+    /// each message until that is settled.
     pub bytes: u64,
 }
 
@@ -144,9 +145,9 @@ pub struct ShardLimits {
     /// Octets of messages in memory above which chunks are paged out. The caller stops publishers when
     /// [`Shard::resident_bytes`](crate::shard::Shard::resident_bytes) is far above it because the store does not keep up.
     pub memory_bytes_max: u64,
-    /// Octets (64 a message included) that an outlet gets until it says `Resume`. One delivery more may pass it.
+    /// Octets (bodies apart and 64 a message included) that an outlet gets until it says `Resume`. One delivery more may pass it.
     pub window_bytes: u64,
-    /// Octets of chunks that are loaded ahead of the consumers of one queue.
+    /// Octets of chunks, bodies apart included, that are loaded ahead of the consumers of one queue.
     pub read_ahead_bytes: u64,
     /// Messages that one call of `dispatch` hands out at most, but for the rest of a run.
     pub dispatch_records_max: u32,

@@ -45,7 +45,7 @@ impl Shard {
         let chunk = &mut queue.chunks[next.at];
         let places = next.places.start..next.places.start + 1;
         let sequence = chunk.first.plus(places.start.into());
-        let (_, bytes) = chunk.records(places.clone(), u64::MAX, 0);
+        let (_, _, bytes) = chunk.records(places.clone(), u64::MAX, 0);
         let Some(record) = Record::first_of(bytes) else {
             unreachable!("what lies in a chunk is a record");
         };
@@ -56,9 +56,7 @@ impl Shard {
             remaining: queue.ready - 1,
         });
         let settled = if no_ack { Bits::of(places.clone()) } else { Bits::default() };
-        if let Some(chunk) = queue.take(next.at, places, settled, &mut self.common) {
-            effects.forget(queue.id, chunk);
-        }
+        queue.take(next.at, places, settled, &mut self.common, effects);
         GetOutcome::Taken
     }
 }
@@ -113,12 +111,12 @@ impl Queue {
                 1
             };
             let first = chunk.first.plus(at.into());
-            let (upto, bytes) = chunk.records(at..at + most, window, OVERHEAD_BYTES);
+            let (upto, used, bytes) = chunk.records(at..at + most, window, OVERHEAD_BYTES);
             let records = Records {
                 bytes,
                 count: u32::from(upto - at),
             };
-            outlet.used += bytes.len() as u64 + OVERHEAD_BYTES * u64::from(records.count);
+            outlet.used += used;
             effects.deliver(Delivery {
                 consumer,
                 queue: self.id,
@@ -134,10 +132,8 @@ impl Queue {
         }
         let places = next.places.start..at;
         let count = places.len() as u32;
-        if count > 0
-            && let Some(chunk) = self.take(next.at, places, settled, common)
-        {
-            effects.forget(self.id, chunk);
+        if count > 0 {
+            self.take(next.at, places, settled, common, effects);
         }
         count
     }

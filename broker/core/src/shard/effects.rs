@@ -2,7 +2,7 @@
 
 use stoa_amqp::{ShortString, Table};
 
-use crate::ids::{ConsumerId, OutletId, QueueId, Sequence};
+use crate::ids::{BodyId, ConsumerId, OutletId, QueueId, Sequence};
 use crate::record::Records;
 use crate::shard::stored::{StoredChunk, StoredError};
 
@@ -49,13 +49,18 @@ pub trait Effects {
     fn deliver(&mut self, delivery: Delivery<'_>);
     /// The value of this chunk is wanted: it comes back as [`Command::Loaded`](crate::shard::Command::Loaded), empty if it was not found.
     fn load(&mut self, queue: QueueId, chunk: Sequence);
-    /// An index entry, and a chunk's value unless it is in the table as it is, are to be put into the table. A chunk with `data` comes back as
+    /// An index entry, and a chunk's value unless it is in the table as it is, are to be put into the table, with the value not before those
+    /// of its [bodies](StoredChunk::bodies) that are not there: take these now, for a later call may release them. A chunk with `data` comes back as
     /// [`Command::Stored`](crate::shard::Command::Stored) when a read would find it there.
     fn store(&mut self, chunk: StoredChunk);
     /// The chunk that starts here was stored and all of it is settled: entry and value are to be deleted.
     fn forget(&mut self, queue: QueueId, chunk: Sequence);
     /// The same for everything of this queue whose key lies from `first` to `last`, both included (a purge, a deleted queue).
     fn forget_range(&mut self, queue: QueueId, first: Sequence, last: Sequence);
+    /// A message that referred to this body is settled or was dropped, and its reference is gone; this comes once a message, for a delivery
+    /// without acknowledgement after the message went out. With its last reference the body is not wanted any more. If the store has it, it
+    /// is to be deleted there only when the group commit that collects next is durable: until then a restart may bring the message back.
+    fn released(&mut self, body: BodyId);
     /// The outlet's window is used up and there is more for it: it gets nothing until [`Command::Resume`](crate::shard::Command::Resume).
     fn stalled(&mut self, outlet: OutletId);
     /// The queue is to be deleted with its last consumer, and that one went.

@@ -19,7 +19,8 @@ impl Shard {
             assert_eq!(*id, queue.id);
             queue.invariants();
             for chunk in &queue.chunks {
-                let bytes = u64::from(chunk.bytes());
+                let bytes = chunk.weight();
+                chunk.invariants();
                 resident += chunk.footprint() as u64;
                 leaving += if chunk.is(state::LEAVING) { bytes } else { 0 };
                 coming += if chunk.is(state::LOADING) { bytes } else { 0 };
@@ -73,7 +74,7 @@ impl Queue {
             assert!(chunk.collected <= chunk.count() && chunk.submitted <= chunk.count());
             end = chunk.end();
             live += u64::from(chunk.live());
-            bytes += u64::from(chunk.bytes());
+            bytes += chunk.weight();
             paged += usize::from(!chunk.is_resident());
             submitted += usize::from(chunk.submitted > 0);
             let taken = if chunk.first >= self.cursor {

@@ -9,12 +9,13 @@
 //! dispatch()                              deliver what can be delivered; page out what memory has no room for
 //! collect(log)                            a group commit takes what became of persistent messages
 //! checkpoint()                            what only the journal knows goes to the table; older segments are free once that is flushed
-//! create* restore_entry* replay* recovered     and this is a start
+//! create* restore_entry* replay* recovered for_each_body     and this is a start
 //! ```
 //!
 //! A message is a place in a chunk (`chunk.rs`); what is done to messages is done to runs of places. Only a chunk costs memory, and some 32
 //! octets once it is paged out.
 
+mod apart;
 mod bits;
 mod body;
 mod chunk;
@@ -42,6 +43,7 @@ pub use recovery::Restored;
 pub use stored::{ChunkEntry, HeadEntry, IndexEntry, StoredChunk, StoredError};
 
 use crate::ids::{QueueId, Sequence};
+use crate::record::Record;
 use common::Common;
 use map::IdMap;
 use queue::Queue;
@@ -92,6 +94,9 @@ impl Shard {
             Command::Publish { queue, records } => {
                 if let Some(queue) = self.queues.get_mut(&queue) {
                     queue.publish(records, &mut self.common);
+                } else {
+                    let bodies = records.iter().filter_map(Record::body_ref);
+                    bodies.for_each(|body| effects.released(body.id));
                 }
             }
             Command::Settle {
@@ -101,8 +106,7 @@ impl Shard {
                 count,
             } => {
                 if let Some(queue) = self.queues.get_mut(&queue) {
-                    let id = queue.id;
-                    queue.settle(first, count, &mut self.common, |chunk| effects.forget(id, chunk));
+                    queue.settle(first, count, &mut self.common, effects);
                     queue.released(consumer, count, &mut self.common);
                 }
             }

@@ -13,7 +13,7 @@ use crate::shard::queue::Queue;
 const AHEAD_CHUNKS_MAX: usize = 32;
 
 /// An open chunk smaller than this is not paged out, unless it is urgent.
-const SQUEEZE_BYTES_MIN: u32 = 1024;
+const SQUEEZE_BYTES_MIN: u64 = 1024;
 
 /// What became of an attempt to page something out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,8 +27,8 @@ enum Spilled {
 }
 
 impl Shard {
-    /// Octets of messages in memory, buffers and bookkeeping included. Well above the limit: the store does not keep up, and publishers
-    /// should wait.
+    /// Octets of messages in memory, buffers and bookkeeping included, and bodies apart as often as messages refer to them. Well above the
+    /// limit: the store does not keep up, and publishers should wait.
     #[must_use]
     pub fn resident_bytes(&self) -> u64 {
         self.common.memory.resident
@@ -91,7 +91,7 @@ impl Shard {
             return;
         }
         chunk.state &= !state::LOADING;
-        self.common.memory.coming -= u64::from(chunk.bytes());
+        self.common.memory.coming -= chunk.weight();
         let before = chunk.footprint();
         if let Err(error) = chunk.page_in(data) {
             chunk.state |= state::DAMAGED;
@@ -115,7 +115,7 @@ impl Shard {
         chunk.state &= !state::IN_FLIGHT;
         if chunk.is(state::LEAVING) {
             chunk.state &= !state::LEAVING;
-            self.common.memory.leaving -= u64::from(chunk.bytes());
+            self.common.memory.leaving -= chunk.weight();
             if !queue.subscribers.is_empty() && queue.ahead(&self.common).contains(&at) {
                 queue.keep(at);
             } else {
@@ -135,7 +135,7 @@ impl Queue {
         let mut bytes = 0;
         let wanted = self.chunks.range(head..).take(AHEAD_CHUNKS_MAX).take_while(|chunk| {
             let before = bytes;
-            bytes += u64::from(chunk.bytes());
+            bytes += chunk.weight();
             before == 0 || bytes <= common.limits.read_ahead_bytes
         });
         head..head + wanted.count()
@@ -159,7 +159,7 @@ impl Queue {
             return;
         }
         chunk.state = chunk.state & !state::DAMAGED | state::LOADING;
-        common.memory.coming += u64::from(chunk.bytes());
+        common.memory.coming += chunk.weight();
         effects.load(self.id, chunk.first);
     }
 
@@ -217,9 +217,9 @@ impl Queue {
     }
 
     /// Pages out everything that the journal does not need any more, the open chunk included if it has `bytes_min`.
-    fn squeeze(&mut self, bytes_min: u32, common: &mut Common, effects: &mut impl Effects) {
+    fn squeeze(&mut self, bytes_min: u64, common: &mut Common, effects: &mut impl Effects) {
         if let Some(tail) = self.chunks.back_mut() {
-            if tail.bytes() >= bytes_min {
+            if tail.weight() >= bytes_min {
                 tail.state |= state::CLOSED;
             } else {
                 let before = tail.footprint();
@@ -251,7 +251,7 @@ impl Queue {
         let chunk = &mut self.chunks[at];
         if chunk.is(state::IN_FLIGHT) {
             chunk.state |= state::LEAVING;
-            common.memory.leaving += u64::from(chunk.bytes());
+            common.memory.leaving += chunk.weight();
         } else {
             self.page_out(at, common);
         }

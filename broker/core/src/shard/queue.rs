@@ -3,13 +3,14 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use crate::ids::{QueueId, Sequence};
+use crate::ids::{BodyId, QueueId, Sequence};
 use crate::record::Records;
 use crate::shard::QueueSpec;
 use crate::shard::bits::Bits;
 use crate::shard::chunk::{BYTES_MAX, Chunk, state};
 use crate::shard::common::Common;
 use crate::shard::consumers::Subscribers;
+use crate::shard::effects::Effects;
 use crate::shard::fit::{self, Fit};
 use crate::shard::runs::Runs;
 use crate::shard::stored::HeadEntry;
@@ -33,7 +34,7 @@ pub(crate) struct Queue {
     pub(crate) returned: Runs,
     pub(crate) ready: u64,
     pub(crate) unacked: u64,
-    /// Octets of all chunks' records.
+    /// Octets of all chunks' records, and of the bodies that unsettled ones refer to.
     pub(crate) bytes: u64,
     pub(crate) subscribers: Subscribers,
 
@@ -161,6 +162,7 @@ impl Queue {
             let before = chunk.footprint();
             chunk.append(records.bytes, fit);
             common.memory.changed(before, chunk.footprint());
+            self.bytes += fit.bodies;
             persistent |= fit.any_persistent();
             self.next = chunk.end();
             records = Records {
@@ -221,8 +223,7 @@ impl Queue {
     }
 
     /// The front of what [`next_run`](Self::next_run) gave went out: some of it is settled with that (`no_ack`), the rest is unacked now.
-    /// Returns a chunk that the store is to forget.
-    pub(crate) fn take(&mut self, at: usize, places: Range<u16>, settled: Bits, common: &mut Common) -> Option<Sequence> {
+    pub(crate) fn take(&mut self, at: usize, places: Range<u16>, settled: Bits, common: &mut Common, effects: &mut impl Effects) {
         let end = self.chunks[at].first.plus(places.end.into());
         if self.returned.is_empty() {
             self.cursor = end;
@@ -234,12 +235,10 @@ impl Queue {
         if self.durable {
             self.mark_unstored(common);
         }
-        if settled.is_empty() {
-            self.unacked += count;
-            return None;
-        }
         self.unacked += count - u64::from(settled.count());
-        self.settle_places(at, settled, common)
+        if !settled.is_empty() {
+            self.settle_places(at, settled, common, effects);
+        }
     }
 
     /// The unacked places of a run, in one chunk after the other.
@@ -252,8 +251,8 @@ impl Queue {
         bits
     }
 
-    /// Unacked messages are settled; others of the run are left alone. `forget` is told of chunks that the store is to forget.
-    pub(crate) fn settle(&mut self, first: Sequence, count: u32, common: &mut Common, mut forget: impl FnMut(Sequence)) {
+    /// Unacked messages are settled; others of the run are left alone.
+    pub(crate) fn settle(&mut self, first: Sequence, count: u32, common: &mut Common, effects: &mut impl Effects) {
         let end = first.plus(count.into()).min(self.cursor);
         let mut at = self.find(first);
         while let Some(chunk) = self.chunks.get(at).filter(|chunk| chunk.first < end) {
@@ -261,7 +260,7 @@ impl Queue {
             let bits = self.unacked_places(at, first, end);
             if !bits.is_empty() {
                 self.unacked -= u64::from(bits.count());
-                self.settle_places(at, bits, common).into_iter().for_each(&mut forget);
+                self.settle_places(at, bits, common, effects);
             }
             if after >= end {
                 break;
@@ -286,13 +285,25 @@ impl Queue {
         self.activate(common);
     }
 
-    /// Settles places of a chunk, which are not settled yet, for journal and index too. Returns the chunk's first sequence if the store is
-    /// to forget it.
-    pub(crate) fn settle_places(&mut self, at: usize, places: Bits, common: &mut Common) -> Option<Sequence> {
+    /// Settles places of a chunk, which are not settled yet, for bodies, journal and store too.
+    pub(crate) fn settle_places(&mut self, at: usize, places: Bits, common: &mut Common, effects: &mut impl Effects) {
+        if let Some(chunk) = self.mark_settled(at, places, common, |body| effects.released(body)) {
+            effects.forget(self.id, chunk);
+        }
+    }
+
+    /// The same without effects: names the bodies that the messages referred to, and returns the chunk's first sequence if the store is to
+    /// forget it.
+    pub(crate) fn mark_settled(&mut self, at: usize, places: Bits, common: &mut Common, released: impl FnMut(BodyId)) -> Option<Sequence> {
         let chunk = &mut self.chunks[at];
         let before = chunk.footprint();
-        chunk.settle(places);
+        let freed = chunk.settle(places, released);
         common.memory.changed(before, chunk.footprint());
+        if freed > 0 {
+            self.bytes -= freed;
+            common.memory.leaving -= if chunk.is(state::LEAVING) { freed } else { 0 };
+            common.memory.coming -= if chunk.is(state::LOADING) { freed } else { 0 };
+        }
         let whole = chunk.live() == 0;
         if self.durable && chunk.is(state::PERSISTENT) {
             let (first, known, submitted) = (chunk.first, chunk.collected.max(chunk.submitted), chunk.submitted > 0);
@@ -328,13 +339,13 @@ impl Queue {
         } else {
             self.chunks.remove(at)?
         };
-        self.bytes -= u64::from(chunk.bytes());
+        self.bytes -= chunk.weight();
         common.memory.changed(chunk.footprint(), 0);
         if chunk.is(state::LEAVING) {
-            common.memory.leaving -= u64::from(chunk.bytes());
+            common.memory.leaving -= chunk.weight();
         }
         if chunk.is(state::LOADING) {
-            common.memory.coming -= u64::from(chunk.bytes());
+            common.memory.coming -= chunk.weight();
         }
         if !chunk.is_resident() {
             self.paged -= 1;

@@ -1,7 +1,7 @@
 //! Starting again: the index says which chunks and heads the table has, and the journal what came after it. Messages are not read, only
 //! those in the journal. Applying the same things again, or older ones, changes nothing (invariant 6).
 
-use crate::ids::Sequence;
+use crate::ids::{BodyId, Sequence};
 use crate::log::LogRecord;
 use crate::record::{self, Records};
 use crate::shard::Shard;
@@ -45,7 +45,7 @@ impl Shard {
         }
     }
 
-    /// Applies a record of the journal, in the journal's order. Records of queues that are gone, and of topology, do nothing.
+    /// Applies a record of the journal, in the journal's order. Records of queues that are gone, of topology and of bodies do nothing.
     pub fn replay(&mut self, record: LogRecord<'_>) {
         match record {
             LogRecord::Messages { queue, first, records } => {
@@ -59,7 +59,7 @@ impl Shard {
                     queue.replay_settled(first, first.plus(count), &mut self.common, |chunk| forgotten.push((id, chunk)));
                 }
             }
-            LogRecord::Topology { .. } => {}
+            LogRecord::Topology { .. } | LogRecord::Body { .. } => {}
         }
     }
 
@@ -71,6 +71,13 @@ impl Shard {
     /// The same after a clean stop, whose last checkpoint came after the last delivery: what was never delivered is not marked.
     pub fn recovered_after_clean_stop(&mut self) {
         self.recover(|queue| queue.head.taken);
+    }
+
+    /// Names the body and its size for every unsettled message whose body lies apart, after recovery: what this names has references, and
+    /// as many.
+    pub fn for_each_body(&self, mut each: impl FnMut(BodyId, u64)) {
+        let chunks = self.queues.values().flat_map(|queue| &queue.chunks);
+        chunks.flat_map(|chunk| chunk.refs()).for_each(|body| each(body.id, body.size));
     }
 
     fn recover(&mut self, delivered_below: impl Fn(&Queue) -> Sequence) {
@@ -106,7 +113,7 @@ impl Queue {
         if chunk.live() == 0 {
             return Ok(Restored::Obsolete);
         }
-        self.bytes += u64::from(chunk.bytes());
+        self.bytes += chunk.weight();
         self.paged += 1;
         self.submitted_chunks += 1;
         common.memory.changed(0, chunk.footprint());
@@ -159,7 +166,7 @@ impl Queue {
         chunk.append(records.bytes, fit);
         chunk.collect(|_, _| {});
         common.memory.changed(before, chunk.footprint());
-        self.bytes += fit.bytes as u64;
+        self.bytes += fit.bytes as u64 + fit.bodies;
         self.next = self.next.max(chunk.end());
         self.mark_unstored(common);
         fit
@@ -184,7 +191,7 @@ impl Queue {
                 count: gap as u32,
             });
             chunk.append(&holes, fit);
-            chunk.settle(Bits::of(places));
+            chunk.settle(Bits::of(places), |_| {});
             common.memory.changed(before.0, chunk.footprint());
             self.bytes += u64::from(chunk.bytes() - before.1);
         }
@@ -200,7 +207,7 @@ impl Queue {
             let after = chunk.end();
             let bits = Bits::of(chunk.places(first, end)).without(chunk.settled());
             if !bits.is_empty()
-                && let Some(chunk) = self.settle_places(at, bits, common)
+                && let Some(chunk) = self.mark_settled(at, bits, common, |_| {})
             {
                 unlogged.push((chunk, after));
                 forget(chunk);

@@ -83,10 +83,8 @@ impl Queue {
         while let Some(chunk) = self.chunks.get(at).filter(|chunk| chunk.first < end) {
             let after = chunk.end();
             let bits = Bits::of(chunk.places(first, end)).without(chunk.settled());
-            if !bits.is_empty()
-                && let Some(chunk) = self.settle_places(at, bits, common)
-            {
-                effects.forget(self.id, chunk);
+            if !bits.is_empty() {
+                self.settle_places(at, bits, common, effects);
             }
             at = self.find(after);
         }
@@ -96,6 +94,9 @@ impl Queue {
     fn drop_chunks(&mut self, at: usize, last: Sequence, common: &mut Common, effects: &mut impl Effects) {
         let first = self.chunks.get(at).map_or(last, |chunk| chunk.first);
         let mut forget = Vec::new();
+        for chunk in self.chunks.range(at..) {
+            chunk.refs().iter().for_each(|body| effects.released(body.id));
+        }
         if last == HEAD && self.head != HeadEntry::default() {
             forget.push(HEAD);
         }

@@ -4,14 +4,21 @@
 //! key           queue u64  first sequence u64                          both big-endian, so that a queue's chunks lie in order
 //! chunk value   version u8 = 1  0 u8  count u16  crc32 u32  0 u64      then `count` records; the checksum is that of the records
 //! index entry   version u8 = 1  kind u8 = 1 chunk  count u16  bytes u32  then a bit a message, if any is gone: set = gone
+//! index entry   version u8 = 1  kind u8 = 3 apart  count u16  bytes u32  then a bit a message: set = gone
+//!               then a bit a message: set = listed  then for each listed message: body u64  size u64
 //! head entry    version u8 = 1  kind u8 = 2 head   0 u16      0 u32      next u64  taken u64
 //! ```
+//! The entry of a chunk is of kind 3 if the body of any unsettled message lies apart, and lists those messages, so that nobody need read the
+//! chunk to know what it refers to. A message that is listed and gone is a transient one: it refers to its body until the process ends.
+//!
 //! All other integers are little-endian. The head entry of a queue lies at sequence `u64::MAX`. A kind or a version is never used again
 //! for something else (invariant 8).
 
 use std::sync::Arc;
 
 use crate::ids::{QueueId, Sequence};
+use crate::record::BodyRef;
+use crate::shard::apart::Apart;
 use crate::shard::bits::Bits;
 
 /// The octets before the records in a chunk's value, and in memory.
@@ -24,6 +31,7 @@ const VERSION: u8 = 1;
 mod kind {
     pub(super) const CHUNK: u8 = 1;
     pub(super) const HEAD: u8 = 2;
+    pub(super) const APART: u8 = 3;
 }
 
 /// What the store is asked to put: one index entry, and the chunk's value unless the table has it as it is.
@@ -47,6 +55,15 @@ impl StoredChunk {
     pub fn key(&self) -> [u8; 16] {
         chunk_key(self.queue, self.first)
     }
+
+    /// The bodies that the chunk's unsettled records refer to, one for each such record: the table must have them when it has `data`.
+    #[must_use]
+    pub fn bodies(&self) -> &[BodyRef] {
+        match &self.entry {
+            IndexEntry::Chunk(entry) => entry.apart.as_ref().map_or(&[], |apart| apart.refs()),
+            IndexEntry::Head(_) => &[],
+        }
+    }
 }
 
 /// What the index says of a chunk or of a queue.
@@ -67,6 +84,8 @@ pub struct ChunkEntry {
     pub bytes: u32,
     /// Those that must not come back after a restart: settled ones and transient ones.
     pub(crate) gone: Bits,
+    /// Whose bodies lie apart; absent if there is none.
+    pub(crate) apart: Option<Box<Apart>>,
 }
 
 /// A queue's sequences. All messages below `next` that are not in the table are settled, whatever an older journal says.
@@ -151,8 +170,14 @@ impl IndexEntry {
             Self::Chunk(entry) => {
                 out.extend_from_slice(&entry.count.to_le_bytes());
                 out.extend_from_slice(&entry.bytes.to_le_bytes());
-                if !entry.gone.is_empty() {
-                    out.extend(entry.gone.octets().take(gone_octets(entry.count)));
+                let octets = gone_octets(entry.count);
+                if let Some(apart) = &entry.apart {
+                    out[1] = kind::APART;
+                    out.extend(entry.gone.octets().take(octets));
+                    out.extend(apart.places().octets().take(octets));
+                    out.extend(apart.refs().iter().flat_map(|body| body.encode()));
+                } else if !entry.gone.is_empty() {
+                    out.extend(entry.gone.octets().take(octets));
                 }
             }
             Self::Head(head) => {
@@ -180,7 +205,7 @@ impl IndexEntry {
             return Err(StoredError::Version(version));
         }
         match kind {
-            kind::CHUNK => {
+            kind::CHUNK | kind::APART => {
                 let count = u16::from_le_bytes([c0, c1]);
                 if count == 0 || count > 256 {
                     return Err(StoredError::Count {
@@ -188,13 +213,25 @@ impl IndexEntry {
                         found: count,
                     });
                 }
-                if !rest.is_empty() && rest.len() != gone_octets(count) {
-                    return Err(size(8 + gone_octets(count)));
-                }
+                let octets = gone_octets(count);
+                let (gone, apart) = if kind == kind::APART {
+                    let (gone, rest) = rest.split_at_checked(octets).ok_or(size(8 + 2 * octets))?;
+                    let (places, refs) = rest.split_at_checked(octets).ok_or(size(8 + 2 * octets))?;
+                    let places = Bits::from_octets(places, count);
+                    let (refs, odd) = refs.as_chunks();
+                    let apart = Apart::new(places, refs.iter().map(BodyRef::decode).collect()).filter(|_| odd.is_empty());
+                    let whole = 8 + 2 * octets + size_of::<BodyRef>() * usize::from(places.count());
+                    (gone, Some(Box::new(apart.ok_or(size(whole))?)))
+                } else if rest.is_empty() || rest.len() == octets {
+                    (rest, None)
+                } else {
+                    return Err(size(8 + octets));
+                };
                 Ok(Self::Chunk(ChunkEntry {
                     count,
                     bytes: u32::from_le_bytes(bytes),
-                    gone: Bits::from_octets(rest, count),
+                    gone: Bits::from_octets(gone, count),
+                    apart,
                 }))
             }
             kind::HEAD => {
@@ -248,4 +285,64 @@ pub(crate) fn verify(value: &[u8], count: u16, bytes: u32) -> Result<(), StoredE
         return Err(StoredError::Checksum { expected, found });
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::BodyId;
+
+    fn entry(gone: Bits, apart: Option<Apart>) -> IndexEntry {
+        IndexEntry::Chunk(ChunkEntry {
+            count: 10,
+            bytes: 0x1234,
+            gone,
+            apart: apart.map(Box::new),
+        })
+    }
+
+    fn examples() -> Vec<(IndexEntry, Vec<u8>)> {
+        let body = |id| BodyRef {
+            id: BodyId(id),
+            size: 0x1_0000,
+        };
+        let mut places = Bits::of(1..2);
+        places.insert_one(9);
+        let listed = |gone: Bits| entry(gone, Apart::new(places, vec![body(5), body(6)]));
+        let refs = [
+            5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0,
+        ];
+        vec![
+            (entry(Bits::default(), None), vec![1, 1, 10, 0, 0x34, 0x12, 0, 0]),
+            (entry(Bits::of(7..9), None), vec![1, 1, 10, 0, 0x34, 0x12, 0, 0, 0x80, 1]),
+            (
+                listed(Bits::default()),
+                [&[1, 3, 10, 0, 0x34, 0x12, 0, 0, 0, 0, 2, 2][..], &refs].concat(),
+            ),
+            (
+                listed(Bits::of(7..10)),
+                [&[1, 3, 10, 0, 0x34, 0x12, 0, 0, 0x80, 3, 2, 2][..], &refs].concat(),
+            ),
+        ]
+    }
+
+    #[test]
+    fn entries_are_written_as_documented_and_read_back() {
+        for (entry, value) in examples() {
+            assert_eq!(entry.encode(), value);
+            assert_eq!(IndexEntry::decode(&value), Ok(entry));
+        }
+    }
+
+    #[test]
+    fn an_entry_of_another_size_is_refused() {
+        for (entry, value) in examples() {
+            let with_bodies = value[1] == kind::APART;
+            for end in (0..value.len()).filter(|&end| with_bodies || end != 8) {
+                assert!(IndexEntry::decode(&value[..end]).is_err(), "{entry:?} cut at {end}");
+            }
+            let longer = [&value[..], &[0; 3]].concat();
+            assert!(IndexEntry::decode(&longer).is_err(), "{entry:?} with more behind it");
+        }
+    }
 }

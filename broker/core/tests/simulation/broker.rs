@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use stoa_core::ids::{ConsumerId, OutletId, QueueId, Sequence};
+use stoa_core::ids::{BodyId, ConsumerId, OutletId, QueueId, Sequence};
 use stoa_core::log::{self, LogRecord, LogWriter};
 use stoa_core::record::Records;
 use stoa_core::shard::{Command, Consumer, Delivery, Effects, QueueSpec, Restored, Shard, ShardLimits, StoredChunk, StoredError};
 
+use crate::bodies::{Bodies, Shared};
 use crate::disk::{Disk, Write};
 use crate::rng::Rng;
 
@@ -37,11 +38,15 @@ pub struct Delivered {
     pub ids: Vec<usize>,
 }
 
-/// What a record's body says.
-pub fn ids(records: Records<'_>) -> Vec<usize> {
+/// What a record's body says, or its header if others have the same body.
+pub fn ids(records: Records<'_>, bodies: &Bodies) -> Vec<usize> {
     let ids: Vec<_> = records
         .iter()
         .map(|record| {
+            if record.body_ref().is_some() {
+                bodies.check(record);
+                return record.header().try_into().map(usize::from_le_bytes).expect("a number");
+            }
             let (id, rest) = record.body().split_first_chunk::<8>().expect("bodies begin with a number");
             assert!(rest.iter().all(|&octet| octet == id[0]), "the body is what was published");
             u64::from_le_bytes(*id) as usize
@@ -59,6 +64,7 @@ pub struct Sink {
     pub unused: Vec<QueueId>,
     pub cancelled: Vec<(OutletId, ConsumerId)>,
     pub seen: Seen,
+    pub bodies: Shared,
     loads: Vec<(QueueId, Sequence)>,
     writes: VecDeque<Write>,
     /// Written, and not reported.
@@ -68,6 +74,9 @@ pub struct Sink {
 impl Effects for Sink {
     fn deliver(&mut self, delivery: Delivery<'_>) {
         self.seen.saw(if delivery.redelivered { "redeliver" } else { "deliver" });
+        if delivery.records.iter().any(|record| record.body_ref().is_some()) {
+            self.seen.saw("deliver a body");
+        }
         let Consumer { id, outlet, no_ack, .. } = *delivery.consumer;
         let Delivery {
             queue,
@@ -83,7 +92,7 @@ impl Effects for Sink {
             queue,
             first,
             redelivered,
-            ids: ids(records),
+            ids: ids(records, &self.bodies.borrow()),
         });
     }
     fn load(&mut self, queue: QueueId, chunk: Sequence) {
@@ -92,7 +101,12 @@ impl Effects for Sink {
     }
     fn store(&mut self, chunk: StoredChunk) {
         self.seen.saw(if chunk.data.is_some() { "store a chunk" } else { "store an entry" });
-        self.writes.push_back(Write::Put(chunk));
+        let bodies = self.bodies.borrow().unstored(chunk.bodies());
+        assert!(
+            chunk.data.is_some() || bodies.is_empty() || self.is_writing(chunk.queue, chunk.first),
+            "bodies come with their records"
+        );
+        self.writes.push_back(Write::Put(chunk, bodies));
     }
     fn forget(&mut self, queue: QueueId, chunk: Sequence) {
         self.seen.saw("forget");
@@ -101,6 +115,10 @@ impl Effects for Sink {
     fn forget_range(&mut self, queue: QueueId, first: Sequence, last: Sequence) {
         self.seen.saw("forget a range");
         self.writes.push_back(Write::delete(queue, first, last));
+    }
+    fn released(&mut self, body: BodyId) {
+        self.seen.saw("body is released");
+        self.bodies.borrow_mut().release(body);
     }
     fn stalled(&mut self, outlet: OutletId) {
         self.seen.saw("stall");
@@ -119,6 +137,15 @@ impl Effects for Sink {
     }
 }
 
+impl Sink {
+    /// A value of this chunk is on its way to the table.
+    fn is_writing(&self, queue: QueueId, first: Sequence) -> bool {
+        self.writes
+            .iter()
+            .any(|write| matches!(write, Write::Put(chunk, _) if (chunk.queue, chunk.first) == (queue, first) && chunk.data.is_some()))
+    }
+}
+
 /// Where a checkpoint stands.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Checkpoint {
@@ -132,6 +159,9 @@ enum Checkpoint {
 pub struct Broker {
     pub shards: Vec<(Shard, Sink)>,
     pub disk: Disk,
+    pub bodies: Shared,
+    /// The commit that is durable.
+    durable: u64,
     /// The commit that collects what happens now.
     pub epoch: u64,
     in_flight: Option<(u64, Vec<u8>)>,
@@ -142,10 +172,12 @@ pub struct Broker {
 
 impl Broker {
     pub fn new(shards: usize, limits: ShardLimits) -> Self {
-        let shards = (0..shards).map(|_| (Shard::new(limits), Sink::default())).collect();
+        let bodies = Shared::default();
         Self {
-            shards,
+            shards: new_shards(shards, limits, &bodies),
             disk: Disk::default(),
+            bodies,
+            durable: 0,
             epoch: 1,
             in_flight: None,
             checkpoint: Checkpoint::None,
@@ -173,14 +205,21 @@ impl Broker {
             shard.collect(&mut LogWriter::new(&mut bytes));
             assert!(!shard.is_dirty());
         }
+        self.bodies.borrow_mut().collect(&mut LogWriter::new(&mut bytes));
         self.in_flight = Some((self.epoch, bytes));
-        self.epoch += 1;
+        self.begin_epoch(self.epoch + 1);
+    }
+
+    fn begin_epoch(&mut self, epoch: u64) {
+        self.epoch = epoch;
+        self.bodies.borrow_mut().epoch = epoch;
     }
 
     /// Returns the commit that is durable now.
     pub fn end_commit(&mut self) -> Option<u64> {
         let (number, bytes) = self.in_flight.take()?;
         self.disk.journal.insert(number, bytes);
+        self.durable = number;
         Some(number)
     }
 
@@ -200,23 +239,33 @@ impl Broker {
         let (_, sink) = &mut self.shards[at];
         let count = rng.range(1, 10).min(sink.writes.len());
         for write in sink.writes.drain(..count) {
-            if let Write::Put(StoredChunk {
-                queue,
-                first,
-                upto,
-                data: Some(_),
-                ..
-            }) = write
-            {
-                sink.stored.push_back((queue, first, upto));
+            if let Write::Put(chunk, bodies) = &write {
+                if chunk.data.is_some() {
+                    sink.stored.push_back((chunk.queue, chunk.first, chunk.upto));
+                }
+                for body in bodies {
+                    self.seen.saw("body is stored");
+                    self.bodies.borrow_mut().stored(body.id);
+                }
             }
             self.disk.write(write);
+        }
+        if self.shards.iter().all(|(_, sink)| sink.writes.is_empty()) {
+            self.delete_bodies();
         }
         if let Checkpoint::Writing(position) = self.checkpoint
             && self.shards.iter().all(|(_, sink)| sink.writes.is_empty())
         {
             self.disk.write(Write::Position(position));
             self.checkpoint = Checkpoint::Written;
+        }
+    }
+
+    /// Deletes the bodies that no write and no restart can ask for any more.
+    pub fn delete_bodies(&mut self) {
+        for id in self.bodies.borrow_mut().obsolete(self.durable) {
+            self.seen.saw("body is deleted");
+            self.disk.write(Write::DeleteBody(id));
         }
     }
 
@@ -279,8 +328,11 @@ impl Broker {
         self.disk.crash(rng, in_flight);
         self.disk.tables.invariants();
         self.checkpoint = Checkpoint::None;
-        let count = self.shards.len();
-        self.shards = (0..count).map(|_| (Shard::new(self.limits), Sink::default())).collect();
+        self.bodies.borrow_mut().crash();
+        for (&id, octets) in &self.disk.tables.bodies {
+            self.bodies.borrow_mut().found(id, octets, true);
+        }
+        self.shards = new_shards(self.shards.len(), self.limits, &self.bodies);
         for &queue in queues {
             self.shard(queue.id).0.create(queue);
         }
@@ -299,15 +351,21 @@ impl Broker {
         for (_, bytes) in self.disk.journal.clone().range(from..) {
             for record in log::read(bytes) {
                 let record = record.expect("a sound journal");
-                let (LogRecord::Messages { queue, .. } | LogRecord::Settled { queue, .. }) = record else {
-                    continue;
-                };
-                self.seen.saw(if matches!(record, LogRecord::Settled { .. }) {
-                    "replay settled"
-                } else {
-                    "replay messages"
-                });
-                self.shard(queue).0.replay(record);
+                match record {
+                    LogRecord::Messages { queue, .. } => {
+                        self.seen.saw("replay messages");
+                        self.shard(queue).0.replay(record);
+                    }
+                    LogRecord::Settled { queue, .. } => {
+                        self.seen.saw("replay settled");
+                        self.shard(queue).0.replay(record);
+                    }
+                    LogRecord::Body { id, octets } => {
+                        self.seen.saw("replay body");
+                        self.bodies.borrow_mut().found(id, octets, false);
+                    }
+                    LogRecord::Topology { .. } => {}
+                }
             }
         }
         for (shard, _) in &mut self.shards {
@@ -317,10 +375,39 @@ impl Broker {
                 shard.recovered()
             }
         }
-        self.epoch = self.epoch.max(self.disk.journal.keys().last().map_or(0, |last| last + 1));
+        self.count_bodies();
+        self.begin_epoch(self.epoch.max(self.disk.journal.keys().last().map_or(0, |last| last + 1)));
+    }
+
+    /// Counts the references of bodies anew, and drops what has none.
+    fn count_bodies(&mut self) {
+        let bodies = &mut *self.bodies.borrow_mut();
+        for (shard, _) in &self.shards {
+            shard.for_each_body(|id, size| {
+                self.seen.saw("body comes back");
+                bodies.refer(id, size);
+            });
+        }
+        for id in bodies.unreferenced() {
+            self.seen.saw("body is dropped");
+            self.disk.write(Write::DeleteBody(id));
+        }
     }
 
     pub fn invariants(&self) {
-        self.shards.iter().for_each(|(shard, _)| shard.invariants());
+        let mut references = BTreeMap::new();
+        for (shard, _) in &self.shards {
+            shard.invariants();
+            shard.for_each_body(|id, _| *references.entry(id).or_default() += 1);
+        }
+        assert_eq!(references, self.bodies.borrow().references(), "each unsettled record counts once");
     }
+}
+
+fn new_shards(count: usize, limits: ShardLimits, bodies: &Shared) -> Vec<(Shard, Sink)> {
+    let sink = || Sink {
+        bodies: Shared::clone(bodies),
+        ..Sink::default()
+    };
+    (0..count).map(|_| (Shard::new(limits), sink())).collect()
 }

@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use stoa_core::ids::{QueueId, Sequence};
+use stoa_core::ids::{BodyId, QueueId, Sequence};
+use stoa_core::record::BodyRef;
 use stoa_core::shard::StoredChunk;
 use stoa_core::shard::stored::chunk_key;
 
+use crate::bodies::octets;
 use crate::rng::Rng;
 
 pub type Key = [u8; 16];
@@ -16,7 +18,9 @@ pub type Key = [u8; 16];
 /// One write to the tables.
 #[derive(Clone)]
 pub enum Write {
-    Put(StoredChunk),
+    /// A chunk, and those of its bodies that are not there.
+    Put(StoredChunk, Vec<BodyRef>),
+    DeleteBody(BodyId),
     Delete(RangeInclusive<Key>),
     /// The commit from which the journal must be replayed.
     Position(u64),
@@ -32,14 +36,16 @@ impl Write {
 pub struct Tables {
     pub index: BTreeMap<Key, Vec<u8>>,
     chunks: BTreeMap<Key, Arc<Vec<u8>>>,
+    pub bodies: BTreeMap<BodyId, Vec<u8>>,
     pub position: u64,
 }
 
 impl Tables {
     fn apply(&mut self, write: Write) {
         match write {
-            Write::Put(chunk) => {
+            Write::Put(chunk, bodies) => {
                 let key = chunk.key();
+                self.bodies.extend(bodies.into_iter().map(|body| (body.id, octets(body))));
                 self.index.insert(key, chunk.entry.encode());
                 if let Some(data) = chunk.data {
                     self.chunks.insert(key, data);
@@ -49,6 +55,7 @@ impl Tables {
                 self.index.retain(|key, _| !keys.contains(key));
                 self.chunks.retain(|key, _| !keys.contains(key));
             }
+            Write::DeleteBody(id) => drop(self.bodies.remove(&id)),
             Write::Position(position) => self.position = position,
         }
     }

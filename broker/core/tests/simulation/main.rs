@@ -5,6 +5,7 @@
 
 #![allow(missing_docs, unreachable_pub, clippy::print_stdout)]
 
+mod bodies;
 mod broker;
 mod disk;
 mod oracle;
@@ -17,19 +18,27 @@ const SEEDS: u64 = 2000;
 const STEPS: usize = 250;
 
 /// What must happen in a whole run, for it to prove anything.
-const SEEN: [&str; 19] = [
+const SEEN: [&str; 27] = [
+    "body comes back",
+    "body is deleted",
+    "body is dropped",
+    "body is released",
+    "body is stored",
     "cancelled",
     "clean stop",
     "confirm one",
     "confirm several",
     "crash",
     "deliver",
+    "deliver a body",
     "flush",
     "forget",
+    "forget a range",
     "get waits",
     "load",
     "obsolete",
     "redeliver",
+    "replay body",
     "replay messages",
     "replay settled",
     "restore",

@@ -5,7 +5,7 @@ use stoa_amqp::content::ContentHeader;
 use stoa_amqp::{Method, ReplyCode};
 
 use super::error::Exception;
-use super::publish::Message;
+use super::publish::{Body, Message};
 
 /// A publish of which not everything has come.
 #[derive(Debug)]
@@ -77,8 +77,9 @@ impl Incoming {
         self.header.is_some() && self.body.len() as u64 == self.body_size
     }
 
-    /// The message, once it is complete.
-    pub(crate) fn message(&self, channel: u16) -> Message<'_> {
+    /// The message, once it is complete. Its body is taken out of here.
+    pub(crate) fn message(&mut self, channel: u16) -> Message<'_> {
+        let body = Body::Own(std::mem::take(&mut self.body).into());
         let (exchange, routing_key) = self.envelope.split_at(1 + self.exchange_size);
         Message {
             channel,
@@ -87,7 +88,7 @@ impl Incoming {
             envelope: &self.envelope,
             mandatory: self.mandatory,
             header: self.header.as_deref().unwrap_or_default(),
-            body: &self.body,
+            body,
         }
     }
 }

@@ -122,6 +122,10 @@ pub(crate) async fn run(broker: Arc<Broker>, socket: std::net::TcpStream, peer: 
         identity: Mutex::new(Identity::default()),
     });
     broker.connections.lock().insert(id, presence.clone());
+    if broker.stopping.load(Ordering::SeqCst) {
+        broker.connections.lock().remove(&id);
+        return;
+    }
     broker.counters.connections_opened.fetch_add(1, Ordering::Relaxed);
     let mut connection = Connection {
         broker,

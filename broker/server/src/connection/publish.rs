@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use bytes::Bytes;
 use stoa_amqp::content::{self, ContentHeader};
 use stoa_amqp::{ReplyCode, Table, fast};
 use stoa_core::ids::{ConsumerId, QueueId, Sequence};
-use stoa_core::record::{self, flags};
+use stoa_core::record::{self, BodyRef, flags};
 use stoa_core::topology::{RouteError, RouteTarget};
 
 use super::error::Exception;
 use super::session::Open;
+use crate::bodies::APART_MIN;
 use crate::broker::Broker;
 use crate::outlet::Outlet;
 use crate::shards::{Job, Op, Receipt};
@@ -54,7 +56,31 @@ pub(crate) struct Message<'a> {
     pub(crate) envelope: &'a [u8],
     pub(crate) mandatory: bool,
     pub(crate) header: &'a [u8],
-    pub(crate) body: &'a [u8],
+    pub(crate) body: Body<'a>,
+}
+
+/// A message's body, where it is.
+pub(crate) enum Body<'a> {
+    /// In the read buffer.
+    Borrowed(&'a [u8]),
+    /// Put together from several frames.
+    Own(Bytes),
+}
+
+impl Body<'_> {
+    fn octets(&self) -> &[u8] {
+        match self {
+            Body::Borrowed(octets) => octets,
+            Body::Own(octets) => octets,
+        }
+    }
+
+    fn into_bytes(self) -> Bytes {
+        match self {
+            Body::Borrowed(octets) => Bytes::copy_from_slice(octets),
+            Body::Own(octets) => octets,
+        }
+    }
 }
 
 impl<'a> Message<'a> {
@@ -66,7 +92,7 @@ impl<'a> Message<'a> {
             envelope: publish.envelope,
             mandatory: publish.mandatory,
             header: publish.header,
-            body: publish.body,
+            body: Body::Borrowed(publish.body),
         }
     }
 }
@@ -177,7 +203,7 @@ const ARENA_KEPT_MAX: usize = 4 << 20;
 
 impl Open {
     /// Routes a message, and adds it to the batch.
-    pub(crate) fn publish(&mut self, broker: &Arc<Broker>, batch: &mut Batch, message: &Message<'_>) -> Result<(), Exception> {
+    pub(crate) fn publish(&mut self, broker: &Arc<Broker>, batch: &mut Batch, message: Message<'_>) -> Result<(), Exception> {
         if broker.commits.has_failed() {
             return Err(Exception::connection(
                 ReplyCode::InternalError,
@@ -187,7 +213,7 @@ impl Open {
         }
         let header = ContentHeader::decode(message.header)?;
         let checked = self.known.check(&header, &self.user)?;
-        self.route(broker, batch, message, &header)?;
+        self.route(broker, batch, &message, &header)?;
         let persistent = checked.persistent;
         batch.published += 1;
         if self.channels.get(&message.channel).is_some_and(|channel| channel.confirms) {
@@ -208,9 +234,9 @@ impl Open {
                     channel,
                     envelope,
                     header,
-                    body,
+                    ref body,
                     ..
-                } = *message;
+                } = message;
                 fast::write_return(
                     state.buffer(),
                     channel,
@@ -218,21 +244,23 @@ impl Open {
                     "NO_ROUTE",
                     envelope,
                     header,
-                    body,
+                    body.octets(),
                     frame_max,
                 );
             }
             return Ok(());
         }
         let flags = if persistent { flags::PERSISTENT } else { 0 };
-        record::push(
-            &mut batch.arena,
-            flags,
-            checked.priority,
-            message.envelope,
-            message.header,
-            message.body,
-        );
+        let (priority, envelope, content_header) = (checked.priority, message.envelope, message.header);
+        let size = message.body.octets().len();
+        if size < APART_MIN {
+            record::push(&mut batch.arena, flags, priority, envelope, content_header, message.body.octets());
+        } else {
+            let durable = persistent && self.route.targets.iter().any(|target| target.durable);
+            let id = broker.bodies.insert(message.body.into_bytes(), self.route.targets.len() as u32, durable);
+            let body = BodyRef { id, size: size as u64 };
+            record::push_apart(&mut batch.arena, flags, priority, envelope, content_header, body);
+        }
         batch.run.count += 1;
         Ok(())
     }

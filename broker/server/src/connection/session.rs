@@ -106,7 +106,7 @@ impl Open {
                 && let Some((publish, size)) = fast::publish(rest, self.frame_max)
                 && self.takes_publish(publish.channel, publish.immediate)
             {
-                let outcome = self.publish(broker, batch, &Message::of(&publish)).map(|()| None);
+                let outcome = self.publish(broker, batch, Message::of(&publish)).map(|()| None);
                 self.conclude(broker, batch, publish.channel, outcome);
                 at += size;
                 continue;
@@ -290,8 +290,8 @@ impl Open {
             channel.incoming = None;
             return Err(exception);
         }
-        if complete && let Some(incoming) = channel.incoming.take() {
-            return self.publish(broker, batch, &incoming.message(frame.channel));
+        if complete && let Some(mut incoming) = channel.incoming.take() {
+            return self.publish(broker, batch, incoming.message(frame.channel));
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 //! `1 <- 0..3` (consumer 1 gets the messages 0, 1 and 2), `1 <- 0..3 again` (redelivered), `load 0`, `store 0..3` (a value of three records),
 //! `entry 0` and `head 3` (index entries), `forget 0`, `stalled 9`. The queue is always queue 1; consumers are at the outlet of their number.
 
+mod apart;
 mod delivery;
 mod journal;
 mod model;
@@ -15,7 +16,7 @@ use std::sync::Arc;
 
 use stoa_amqp::{ShortString, Table};
 
-use crate::ids::{ConnectionId, ConsumerId, OutletId, QueueId, Sequence};
+use crate::ids::{BodyId, ConnectionId, ConsumerId, OutletId, QueueId, Sequence};
 use crate::log::{self, LogRecord, LogWriter};
 use crate::record::{self, Records, flags};
 use crate::shard::stored::{self, HEAD};
@@ -99,6 +100,9 @@ impl Effects for Sink {
     }
     fn cancelled(&mut self, consumer: &Consumer, queue: QueueId) {
         self.say(format!("cancelled {} of {queue}", consumer.id));
+    }
+    fn released(&mut self, body: BodyId) {
+        self.say(format!("released {body}"));
     }
     fn damaged(&mut self, _queue: QueueId, chunk: Sequence, error: StoredError) {
         self.say(format!("damaged {chunk}: {error}"));
@@ -309,6 +313,7 @@ fn read_log(bytes: &[u8]) -> Vec<String> {
         }
         LogRecord::Settled { first, count, .. } => format!("settled {first}..{}", first.plus(count)),
         LogRecord::Topology { .. } => "topology".into(),
+        LogRecord::Body { id, .. } => format!("body {id}"),
     };
     log::read(bytes).map(|record| line(record.expect("a sound commit"))).collect()
 }

@@ -39,6 +39,12 @@ impl World {
             } else {
                 self.rng.below(self.body_max.min(60) + 1)
             };
+            let apart = self.rng.percent(self.apart).then(|| {
+                let persistent = persistent && queues.iter().any(|queue| queue.durable);
+                let size = self.rng.range(1, self.apart_max) as u64;
+                self.broker.bodies.borrow_mut().insert(size, queues.len() as u32, persistent)
+            });
+            let flags = if persistent { flags::PERSISTENT } else { 0 };
             let mut behind = Vec::new();
             for (queue, run) in queues.iter().zip(&mut runs) {
                 let id = self.oracle.published(Message {
@@ -50,10 +56,15 @@ impl World {
                     delivered: false,
                     fate: Fate::Ready,
                 });
-                let mut body = (id as u64).to_le_bytes().to_vec();
-                body.resize(8 + size, body[0]);
-                record::push(run, if persistent { flags::PERSISTENT } else { 0 }, 0, b"\0\x01q", b"header", &body);
                 behind.push(id);
+                let id = (id as u64).to_le_bytes();
+                if let Some(body) = apart {
+                    record::push_apart(run, flags, 0, b"\0\x01q", &id, body);
+                    continue;
+                }
+                let mut body = id.to_vec();
+                body.resize(8 + size, body[0]);
+                record::push(run, flags, 0, b"\0\x01q", b"header", &body);
             }
             self.clients[at].published.push(behind);
             counts += 1;
@@ -177,6 +188,7 @@ impl World {
         let at = self.rng.below(self.clients.len());
         let queue = self.queues[self.rng.below(self.queues.len())].id;
         let no_ack = self.rng.percent(30);
+        let bodies = self.broker.bodies.clone();
         let (shard, sink) = self.broker.shard(queue);
         let mut got = None;
         let outcome = shard.get(queue, no_ack, sink, |message| {
@@ -184,7 +196,7 @@ impl World {
                 bytes: message.record.bytes(),
                 count: 1,
             };
-            got = Some((ids(records)[0], message.sequence, message.redelivered, message.remaining));
+            got = Some((ids(records, &bodies.borrow())[0], message.sequence, message.redelivered, message.remaining));
         });
         let ready = shard.counts(queue).expect("it is there").ready;
         match (outcome, got) {

@@ -143,5 +143,16 @@ impl World {
         }
         self.broker.invariants();
         self.oracle.drained();
+        while self.broker.is_waiting() {
+            self.broker.write(&mut self.rng);
+            self.broker.answer(&mut self.rng);
+        }
+        self.broker.begin_commit();
+        self.end_commit();
+        self.broker.delete_bodies();
+        assert!(
+            self.broker.disk.tables.bodies.is_empty(),
+            "bodies that nothing refers to are left behind"
+        );
     }
 }

@@ -85,6 +85,9 @@ pub struct World {
     next_id: u64,
     /// Octets of the larger bodies.
     body_max: usize,
+    /// How many of a hundred messages have their body apart, and the octets of the largest of these.
+    apart: usize,
+    apart_max: usize,
 }
 
 impl World {
@@ -98,6 +101,7 @@ impl World {
         };
         let weights = STEPS.map(|(step, weight)| (step, weight * [0, 1, 2, 4, 8][rng.range(usize::from(weight > 1), 4)]));
         let body_max = [0, 60, 3000, 150_000][rng.below(4)];
+        let (apart, apart_max) = ([0, 5, 100][rng.below(3)], [100, 10_000, 1 << 20][rng.below(3)]);
         let broker = Broker::new(rng.range(1, 2), limits);
         let mut world = Self {
             rng,
@@ -109,6 +113,8 @@ impl World {
             stalled: Vec::new(),
             next_id: 0,
             body_max,
+            apart,
+            apart_max,
         };
         for _ in 0..world.rng.range(1, 4) {
             world.create_queue();

@@ -1,0 +1,262 @@
+//! Large bodies: kept once, however many queues their message is in, and counted by references.
+//!
+//! A body is in memory until it is in the tables and memory is wanted; it is in the journal when the message that it belongs to is, and in the
+//! tables when a chunk that refers to it is, or at the next checkpoint. With its last reference it is gone everywhere.
+
+use std::collections::VecDeque;
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use hashbrown::HashMap;
+use parking_lot::Mutex;
+use stoa_core::ids::BodyId;
+use stoa_core::log::{LogRecord, LogWriter};
+use stoa_storage::{Batch, Family, TableError, Tables};
+
+/// Bodies of at least this many octets lie apart. Smaller ones are cheaper in their record.
+pub(crate) const APART_MIN: usize = 4096;
+
+/// All large bodies of the broker.
+#[derive(Debug)]
+pub(crate) struct Bodies {
+    tables: Tables,
+    next: AtomicU64,
+    memory_bytes_max: usize,
+    registry: Mutex<Registry>,
+}
+
+#[derive(Debug, Default)]
+struct Registry {
+    bodies: HashMap<BodyId, Body>,
+    resident_bytes: usize,
+    /// Bodies that no commit has written yet.
+    unwritten: Vec<BodyId>,
+    /// Such bodies that lost their last reference since the last commit began to gather.
+    late: Vec<(BodyId, Bytes)>,
+    /// Bodies in the tables that nothing refers to any more.
+    forgotten: Vec<BodyId>,
+    /// Bodies in memory and in the tables, oldest first: the first to leave memory. May name some that have gone.
+    evictable: VecDeque<BodyId>,
+}
+
+#[derive(Debug)]
+struct Body {
+    /// Records that refer to it, in all queues.
+    references: u32,
+    /// Absent when it is only in the tables.
+    octets: Option<Bytes>,
+    persistent: bool,
+    written: bool,
+    stored: bool,
+}
+
+impl Bodies {
+    pub(crate) fn new(tables: Tables, memory_bytes_max: usize) -> Self {
+        Self { tables, next: AtomicU64::new(1), memory_bytes_max, registry: Mutex::default() }
+    }
+
+    /// Takes in a body that so many records will refer to. `persistent`: a commit must write it.
+    pub(crate) fn insert(&self, octets: Bytes, references: u32, persistent: bool) -> BodyId {
+        let id = BodyId(self.next.fetch_add(1, Ordering::Relaxed));
+        let mut registry = self.registry.lock();
+        registry.resident_bytes += octets.len();
+        if persistent {
+            registry.unwritten.push(id);
+        }
+        registry.bodies.insert(id, Body { references, octets: Some(octets), persistent, written: false, stored: false });
+        id
+    }
+
+    /// The body, from memory or from the tables. `None`: it is not there, which is damage.
+    pub(crate) fn get(&self, id: BodyId) -> Option<Bytes> {
+        if let Some(octets) = &self.registry.lock().bodies.get(&id)?.octets {
+            return Some(octets.clone());
+        }
+        self.load(id)
+    }
+
+    /// Brings a body into memory ahead of its delivery.
+    pub(crate) fn prefetch(&self, id: BodyId) {
+        drop(self.get(id));
+    }
+
+    fn load(&self, id: BodyId) -> Option<Bytes> {
+        let octets = match self.tables.get(Family::Bodies, &id.0.to_be_bytes()) {
+            Ok(found) => Bytes::from(found?),
+            Err(error) => {
+                tracing::error!(body = %id, %error, "a body cannot be read");
+                return None;
+            }
+        };
+        let mut registry = self.registry.lock();
+        if let Some(body) = registry.bodies.get_mut(&id)
+            && body.octets.is_none()
+        {
+            body.octets = Some(octets.clone());
+            registry.resident_bytes += octets.len();
+            registry.evictable.push_back(id);
+            registry.evict(self.memory_bytes_max);
+        }
+        Some(octets)
+    }
+
+    /// A record that referred to the body is settled.
+    pub(crate) fn release(&self, id: BodyId) {
+        let mut registry = self.registry.lock();
+        let Some(body) = registry.bodies.get_mut(&id) else { return };
+        body.references -= 1;
+        if body.references > 0 {
+            return;
+        }
+        let Some(body) = registry.bodies.remove(&id) else { return };
+        if let Some(octets) = body.octets {
+            registry.resident_bytes -= octets.len();
+            if body.persistent && !body.written {
+                registry.late.push((id, octets));
+            }
+        }
+        if body.stored {
+            registry.forgotten.push(id);
+        }
+    }
+
+    /// A commit begins to gather: bodies that have come and gone by now need not be written. Gives those that the tables can delete once the
+    /// commit is durable: until then a crash brings back the messages that referred to them.
+    pub(crate) fn begin_commit(&self) -> Vec<BodyId> {
+        let mut registry = self.registry.lock();
+        registry.late.clear();
+        std::mem::take(&mut registry.forgotten)
+    }
+
+    /// Appends what has not been written, after the shards were asked: the body of every message in this commit is in it or in an earlier one.
+    pub(crate) fn collect(&self, log: &mut LogWriter<'_>) {
+        let mut registry = self.registry.lock();
+        for id in std::mem::take(&mut registry.unwritten) {
+            if let Some(body) = registry.bodies.get_mut(&id) {
+                body.written = true;
+                if let Some(octets) = &body.octets {
+                    log.push(LogRecord::Body { id, octets });
+                }
+            }
+        }
+        for (id, octets) in registry.late.drain(..) {
+            log.push(LogRecord::Body { id, octets: &octets });
+        }
+    }
+
+    /// Adds to `batch` those of these bodies that the tables do not have.
+    pub(crate) fn store(&self, ids: impl IntoIterator<Item = BodyId>, batch: &mut Batch) {
+        let registry = &mut *self.registry.lock();
+        for id in ids {
+            if let Some(body) = registry.bodies.get_mut(&id).filter(|body| !body.stored)
+                && let Some(octets) = &body.octets
+            {
+                body.stored = true;
+                batch.put(Family::Bodies, &id.0.to_be_bytes(), octets);
+                batch.put(Family::Acks, &index_key(id), &[]);
+                registry.evictable.push_back(id);
+            }
+        }
+    }
+
+    /// The persistent bodies that only the journal has: a checkpoint stores them before the journal forgets them.
+    pub(crate) fn journaled_only(&self) -> Vec<BodyId> {
+        let registry = self.registry.lock();
+        registry.bodies.iter().filter(|(_, body)| body.written && !body.stored).map(|(id, _)| *id).collect()
+    }
+
+    /// What was stored can be read there now: memory above the limit is given back.
+    pub(crate) fn evict(&self) {
+        self.registry.lock().evict(self.memory_bytes_max);
+    }
+
+    /// Recovery: the journal has this body.
+    pub(crate) fn replay(&mut self, id: BodyId, octets: &[u8]) {
+        self.next.fetch_max(id.0 + 1, Ordering::Relaxed);
+        let registry = self.registry.get_mut();
+        let octets = Bytes::copy_from_slice(octets);
+        registry.resident_bytes += octets.len();
+        let body = Body { references: 0, octets: Some(octets), persistent: true, written: true, stored: false };
+        if let Some(before) = registry.bodies.insert(id, body) {
+            registry.resident_bytes -= before.octets.map_or(0, |octets| octets.len());
+        }
+    }
+
+    /// Recovery: the tables have this body.
+    pub(crate) fn restore(&mut self, id: BodyId) {
+        self.next.fetch_max(id.0 + 1, Ordering::Relaxed);
+        let body = Body { references: 0, octets: None, persistent: true, written: true, stored: true };
+        self.registry.get_mut().bodies.insert(id, body);
+    }
+
+    /// Recovery: a record refers to the body. False: there is no such body.
+    pub(crate) fn refer(&mut self, id: BodyId) -> bool {
+        match self.registry.get_mut().bodies.get_mut(&id) {
+            Some(body) => {
+                body.references += 1;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Recovery is over: what nothing refers to is dropped, and deleted by `obsolete`.
+    pub(crate) fn recovered(&mut self, obsolete: &mut Batch) {
+        let registry = self.registry.get_mut();
+        let gone = registry.bodies.extract_if(|_, body| body.references == 0);
+        let mut freed = 0;
+        for (id, body) in gone {
+            freed += body.octets.map_or(0, |octets| octets.len());
+            delete(id, obsolete);
+        }
+        registry.resident_bytes -= freed;
+    }
+
+    /// Octets in memory.
+    pub(crate) fn resident_bytes(&self) -> usize {
+        self.registry.lock().resident_bytes
+    }
+}
+
+impl Registry {
+    fn evict(&mut self, memory_bytes_max: usize) {
+        while self.resident_bytes > memory_bytes_max {
+            let Some(id) = self.evictable.pop_front() else { return };
+            if let Some(octets) = self.bodies.get_mut(&id).and_then(|body| body.octets.take()) {
+                self.resident_bytes -= octets.len();
+            }
+        }
+    }
+}
+
+/// Adds to `batch` that the tables forget this body.
+pub(crate) fn delete(id: BodyId, batch: &mut Batch) {
+    batch.delete(Family::Bodies, &id.0.to_be_bytes());
+    batch.delete(Family::Acks, &index_key(id));
+}
+
+/// Bodies are listed in the index behind all queues: start-up reads that list, and not the bodies.
+const INDEX_PREFIX: [u8; 8] = u64::MAX.to_be_bytes();
+
+fn index_key(id: BodyId) -> [u8; 16] {
+    let mut key = [0; 16];
+    key[..8].copy_from_slice(&INDEX_PREFIX);
+    key[8..].copy_from_slice(&id.0.to_be_bytes());
+    key
+}
+
+/// Whether a key of the index names a body.
+pub(crate) fn is_index_key(key: &[u8]) -> bool {
+    key.starts_with(&INDEX_PREFIX)
+}
+
+/// Reads the list of stored bodies.
+pub(crate) fn scan(tables: &Tables, mut each: impl FnMut(BodyId)) -> Result<(), TableError> {
+    tables.scan_keys(Family::Acks, &INDEX_PREFIX, |key| {
+        if let Some(id) = key.get(8..).and_then(|id| id.try_into().ok()) {
+            each(BodyId(u64::from_be_bytes(id)));
+        }
+        ControlFlow::Continue(())
+    })
+}
