@@ -53,7 +53,12 @@ struct Body {
 
 impl Bodies {
     pub(crate) fn new(tables: Tables, memory_bytes_max: usize) -> Self {
-        Self { tables, next: AtomicU64::new(1), memory_bytes_max, registry: Mutex::default() }
+        Self {
+            tables,
+            next: AtomicU64::new(1),
+            memory_bytes_max,
+            registry: Mutex::default(),
+        }
     }
 
     /// Takes in a body that so many records will refer to. `persistent`: a commit must write it.
@@ -64,7 +69,16 @@ impl Bodies {
         if persistent {
             registry.unwritten.push(id);
         }
-        registry.bodies.insert(id, Body { references, octets: Some(octets), persistent, written: false, stored: false });
+        registry.bodies.insert(
+            id,
+            Body {
+                references,
+                octets: Some(octets),
+                persistent,
+                written: false,
+                stored: false,
+            },
+        );
         id
     }
 
@@ -145,48 +159,66 @@ impl Bodies {
         }
     }
 
-    /// Adds to `batch` those of these bodies that the tables do not have.
-    pub(crate) fn store(&self, ids: impl IntoIterator<Item = BodyId>, batch: &mut Batch) {
-        let registry = &mut *self.registry.lock();
-        for id in ids {
-            if let Some(body) = registry.bodies.get_mut(&id).filter(|body| !body.stored)
-                && let Some(octets) = &body.octets
-            {
-                body.stored = true;
-                batch.put(Family::Bodies, &id.0.to_be_bytes(), octets);
-                batch.put(Family::Acks, &index_key(id), &[]);
-                registry.evictable.push_back(id);
-            }
-        }
+    /// Takes those of these bodies along that the tables do not have and are not about to get: they go into the same batch as the chunk that
+    /// refers to them, even if they are released by then.
+    pub(crate) fn take_along(&self, ids: impl IntoIterator<Item = BodyId>) -> Vec<(BodyId, Bytes)> {
+        let mut registry = self.registry.lock();
+        let take = |id: BodyId| {
+            let body = registry.bodies.get_mut(&id).filter(|body| !body.stored)?;
+            body.stored = true;
+            Some((id, body.octets.clone()?))
+        };
+        ids.into_iter().filter_map(take).collect()
+    }
+
+    /// The tables have these bodies now: they may leave memory.
+    pub(crate) fn are_stored(&self, ids: impl IntoIterator<Item = BodyId>) {
+        let mut registry = self.registry.lock();
+        registry.evictable.extend(ids);
+        registry.evict(self.memory_bytes_max);
     }
 
     /// The persistent bodies that only the journal has: a checkpoint stores them before the journal forgets them.
     pub(crate) fn journaled_only(&self) -> Vec<BodyId> {
         let registry = self.registry.lock();
-        registry.bodies.iter().filter(|(_, body)| body.written && !body.stored).map(|(id, _)| *id).collect()
-    }
-
-    /// What was stored can be read there now: memory above the limit is given back.
-    pub(crate) fn evict(&self) {
-        self.registry.lock().evict(self.memory_bytes_max);
+        registry
+            .bodies
+            .iter()
+            .filter(|(_, body)| body.written && !body.stored)
+            .map(|(id, _)| *id)
+            .collect()
     }
 
     /// Recovery: the journal has this body.
     pub(crate) fn replay(&mut self, id: BodyId, octets: &[u8]) {
         self.next.fetch_max(id.0 + 1, Ordering::Relaxed);
         let registry = self.registry.get_mut();
+        if registry.bodies.contains_key(&id) {
+            // The tables have it already.
+            return;
+        }
         let octets = Bytes::copy_from_slice(octets);
         registry.resident_bytes += octets.len();
-        let body = Body { references: 0, octets: Some(octets), persistent: true, written: true, stored: false };
-        if let Some(before) = registry.bodies.insert(id, body) {
-            registry.resident_bytes -= before.octets.map_or(0, |octets| octets.len());
-        }
+        let body = Body {
+            references: 0,
+            octets: Some(octets),
+            persistent: true,
+            written: true,
+            stored: false,
+        };
+        registry.bodies.insert(id, body);
     }
 
     /// Recovery: the tables have this body.
     pub(crate) fn restore(&mut self, id: BodyId) {
         self.next.fetch_max(id.0 + 1, Ordering::Relaxed);
-        let body = Body { references: 0, octets: None, persistent: true, written: true, stored: true };
+        let body = Body {
+            references: 0,
+            octets: None,
+            persistent: true,
+            written: true,
+            stored: true,
+        };
         self.registry.get_mut().bodies.insert(id, body);
     }
 
@@ -228,6 +260,12 @@ impl Registry {
             }
         }
     }
+}
+
+/// Adds a body to `batch`, and to the list of stored bodies.
+pub(crate) fn put(id: BodyId, octets: &[u8], batch: &mut Batch) {
+    batch.put(Family::Bodies, &id.0.to_be_bytes(), octets);
+    batch.put(Family::Acks, &index_key(id), &[]);
 }
 
 /// Adds to `batch` that the tables forget this body.

@@ -178,7 +178,8 @@ impl Effects for ToOutlets<'_, '_> {
     }
 
     fn store(&mut self, chunk: StoredChunk) {
-        self.dispatch.pages.push((self.dispatch.shard, Page::Store(chunk)));
+        let bodies = self.dispatch.broker.bodies.take_along(chunk.bodies().iter().map(|body| body.id));
+        self.dispatch.pages.push((self.dispatch.shard, Page::Store(chunk, bodies)));
     }
 
     fn forget(&mut self, queue: QueueId, chunk: Sequence) {

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::Instant;
 
+use bytes::Bytes;
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 use stoa_core::ids::{BodyId, QueueId, Sequence};
@@ -26,8 +27,8 @@ use crate::shards::{Pages, Running};
 pub(crate) enum Page {
     /// Read a chunk.
     Load { queue: QueueId, chunk: Sequence },
-    /// Write a chunk, or only its entry in the index.
-    Store(StoredChunk),
+    /// Write a chunk, or only its entry in the index, and the bodies that come along.
+    Store(StoredChunk, Vec<(BodyId, Bytes)>),
     /// Chunks are settled: delete all whose first sequence lies in this range, both ends included.
     Forget { queue: QueueId, first: Sequence, last: Sequence },
     /// Nothing refers to this body any more: delete it.
@@ -38,7 +39,7 @@ impl std::fmt::Debug for Page {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Page::Load { queue, chunk } => write!(f, "load {queue}/{chunk}"),
-            Page::Store(chunk) => write!(f, "store {}/{} ({} octets)", chunk.queue, chunk.first, self.bytes()),
+            Page::Store(chunk, _) => write!(f, "store {}/{} ({} octets)", chunk.queue, chunk.first, self.bytes()),
             Page::Forget { queue, first, last } => write!(f, "forget {queue}/{first}..={last}"),
             Page::ForgetBody(id) => write!(f, "forget body {id}"),
         }
@@ -48,7 +49,10 @@ impl std::fmt::Debug for Page {
 impl Page {
     fn bytes(&self) -> usize {
         match self {
-            Page::Store(StoredChunk { data: Some(data), .. }) => data.len(),
+            Page::Store(chunk, bodies) => {
+                let data = chunk.data.as_ref().map_or(0, |data| data.len());
+                64 + data + bodies.iter().map(|(_, octets)| octets.len()).sum::<usize>()
+            }
             _ => 64,
         }
     }
@@ -186,12 +190,16 @@ fn move_pages(broker: &Arc<Broker>, tables: &Tables, pages: Pages) -> Result<(),
     tracing::trace!(?pages, "moving");
     let mut answers: HashMap<usize, Vec<Command<'static>>> = HashMap::new();
     let mut batch = Batch::new();
+    let mut stored_bodies = Vec::new();
     for (shard, page) in &pages {
         match page {
-            Page::Store(chunk) => {
+            Page::Store(chunk, bodies) => {
                 let key = chunk.key();
                 batch.put(Family::Acks, &key, &chunk.entry.encode());
-                broker.bodies.store(chunk.bodies().iter().map(|body| body.id), &mut batch);
+                for (id, octets) in bodies {
+                    bodies::put(*id, octets, &mut batch);
+                    stored_bodies.push(*id);
+                }
                 if let Some(data) = &chunk.data {
                     batch.put(Family::Chunks, &key, data);
                     let stored = Command::Stored {
@@ -219,7 +227,9 @@ fn move_pages(broker: &Arc<Broker>, tables: &Tables, pages: Pages) -> Result<(),
         }
     }
     tables.write(&batch)?;
-    broker.bodies.evict();
+    if !stored_bodies.is_empty() {
+        broker.bodies.are_stored(stored_bodies);
+    }
     for (shard, page) in pages {
         if let Page::Load { queue, chunk } = page {
             let data = tables.get(Family::Chunks, &stored::chunk_key(queue, chunk))?.unwrap_or_default();
@@ -235,8 +245,14 @@ fn move_pages(broker: &Arc<Broker>, tables: &Tables, pages: Pages) -> Result<(),
 
 /// The bodies of a chunk that is about to be delivered are wanted in memory.
 fn prefetch_bodies(broker: &Broker, value: &[u8]) {
-    let records = Records { bytes: value.get(stored::CHUNK_HEADER..).unwrap_or_default(), count: 0 };
-    records.iter().filter_map(Record::body_ref).for_each(|body| broker.bodies.prefetch(body.id));
+    let records = Records {
+        bytes: value.get(stored::CHUNK_HEADER..).unwrap_or_default(),
+        count: 0,
+    };
+    records
+        .iter()
+        .filter_map(Record::body_ref)
+        .for_each(|body| broker.bodies.prefetch(body.id));
 }
 
 /// Octets of chunks written to the tables at a time.
@@ -271,8 +287,11 @@ fn complete_checkpoint(broker: &Arc<Broker>, tables: &Tables, checkpoint: &Check
     // A body may be in the journal before the shard has taken in the message that refers to it: such bodies are no chunk's yet.
     for part in broker.bodies.journaled_only().chunks(BODIES_BATCH) {
         let mut batch = Batch::new();
-        broker.bodies.store(part.iter().copied(), &mut batch);
+        for (id, octets) in broker.bodies.take_along(part.iter().copied()) {
+            bodies::put(id, &octets, &mut batch);
+        }
         tables.write(&batch)?;
+        broker.bodies.are_stored(part.iter().copied());
     }
     // No connection: nothing is delivered after this.
     if checkpoint.last && !broker.commits.has_failed() && broker.connections.lock().is_empty() {

@@ -67,7 +67,11 @@ pub(crate) fn recover(store: &mut Store, config: &Config) -> Result<Recovered, R
     if let Some(problem) = problem {
         return Err(problem.into());
     }
-    let recovered = if clean { Shard::recovered_after_clean_stop } else { Shard::recovered };
+    let recovered = if clean {
+        Shard::recovered_after_clean_stop
+    } else {
+        Shard::recovered
+    };
     shards.iter_mut().for_each(recovered);
     count_references(&shards, &mut bodies);
     bodies.recovered(&mut obsolete);

@@ -222,7 +222,9 @@ impl Open {
                 let Some(out) = state.channel(number) else { return };
                 let tag = out.unacked.delivered(None, queue.id, got.sequence, 1, get.no_ack);
                 let (record, remaining) = (got.record, got.remaining.min(u64::from(u32::MAX)) as u32);
-                let apart = record.body_ref().map(|reference| broker.bodies.get(reference.id).unwrap_or_default());
+                let apart = record
+                    .body_ref()
+                    .map(|reference| broker.bodies.get(reference.id).unwrap_or_default());
                 let body = apart.as_deref().unwrap_or(record.body());
                 let (envelope, header) = (record.envelope(), record.header());
                 fast::write_get_ok(

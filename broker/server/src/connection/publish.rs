@@ -257,7 +257,9 @@ impl Open {
             record::push(&mut batch.arena, flags, priority, envelope, content_header, message.body.octets());
         } else {
             let durable = persistent && self.route.targets.iter().any(|target| target.durable);
-            let id = broker.bodies.insert(message.body.into_bytes(), self.route.targets.len() as u32, durable);
+            let id = broker
+                .bodies
+                .insert(message.body.into_bytes(), self.route.targets.len() as u32, durable);
             let body = BodyRef { id, size: size as u64 };
             record::push_apart(&mut batch.arena, flags, priority, envelope, content_header, body);
         }

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use stoa_amqp::{ShortString, Table};
 
-use crate::shard::*;
 use crate::ids::{BodyId, ConnectionId, ConsumerId, OutletId};
 use crate::log::{self, LogWriter};
 use crate::record::{self, BodyRef, Records, flags};
+use crate::shard::*;
 
 const QUEUE: QueueId = QueueId(1);
 const CONSUMER: ConsumerId = ConsumerId(7);

@@ -196,7 +196,12 @@ impl World {
                 bytes: message.record.bytes(),
                 count: 1,
             };
-            got = Some((ids(records, &bodies.borrow())[0], message.sequence, message.redelivered, message.remaining));
+            got = Some((
+                ids(records, &bodies.borrow())[0],
+                message.sequence,
+                message.redelivered,
+                message.remaining,
+            ));
         });
         let ready = shard.counts(queue).expect("it is there").ready;
         match (outcome, got) {
