@@ -221,6 +221,21 @@ mod tests {
     }
 
     #[test]
+    fn a_record_refers_to_a_body_that_lies_apart() {
+        let body = BodyRef {
+            id: BodyId(u64::MAX - 1),
+            size: 1 << 33,
+        };
+        let mut bytes = Vec::new();
+        push_apart(&mut bytes, flags::PERSISTENT, 0, b"\0\0", b"header", body);
+        push(&mut bytes, 0, 0, b"\0\0", b"header", &body.encode());
+        push(&mut bytes, flags::APART, 0, b"\0\0", b"header", b"too short");
+        let refs: Vec<_> = Records { bytes: &bytes, count: 3 }.iter().map(Record::body_ref).collect();
+        assert_eq!(refs, [Some(body), None, None]);
+        assert!(Record::first_of(&bytes).is_some_and(Record::is_persistent));
+    }
+
+    #[test]
     fn what_is_cut_short_or_inconsistent_is_no_record() {
         let mut bytes = Vec::new();
         push(&mut bytes, 0, 0, b"\0\0", b"header", b"body");
