@@ -16,7 +16,7 @@ use crate::support::{Broker, DEADLINE, eventually, seed, unique};
 /// Damaged sessions before memory is measured for the first time, and after that. Another broker than ours gets fewer: the point is ours.
 const WARM_UP: u64 = 1000;
 const STREAMS: u64 = 5000;
-const STREAMS_ELSEWHERE: u64 = 300;
+const STREAMS_ELSEWHERE: u64 = 30;
 /// What the process may grow by over `STREAMS` damaged sessions, in KiB: less than 4 KiB for each.
 const GROWTH_KIB_MAX: u64 = 16 * 1024;
 

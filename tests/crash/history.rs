@@ -1,9 +1,10 @@
 //! What publishers and consumers know of each message, and the judgement over what is there after a crash.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
-use crate::load::{Body, Id, Witness};
+use crate::load::{LANES, Witness, lanes_of};
+use crate::message::{Body, Id};
 
 /// What is known of a message.
 #[derive(Clone, Copy, Debug, Default)]
@@ -18,11 +19,12 @@ struct Fate {
     gone: bool,
 }
 
-/// All messages of all rounds.
+/// All messages of all rounds, for each queue that they went to.
 #[derive(Debug, Default)]
 pub struct History {
-    fates: HashMap<Id, Fate>,
-    queues: HashMap<String, Vec<Id>>,
+    fates: HashMap<(usize, Id), Fate>,
+    /// Those that may be in each queue, as the last look found.
+    there: [Vec<Id>; LANES.len()],
     found: usize,
     redelivered: usize,
 }
@@ -32,23 +34,25 @@ impl History {
     pub fn add(&mut self, witnesses: Vec<Witness>) {
         for witness in witnesses {
             match witness {
-                Witness::Published { queue, attempts } => {
+                Witness::Published { key, attempts } => {
                     for (id, confirmed) in attempts {
-                        let fate = self.fates.entry(id).or_default();
-                        fate.kept |= confirmed;
-                        self.queues.entry(queue.clone()).or_default().push(id);
+                        for lane in lanes_of(key) {
+                            self.fates.entry((lane, id)).or_default().kept |= confirmed;
+                            self.there[lane].push(id);
+                        }
                     }
                 }
                 Witness::Consumed {
+                    lane,
                     delivered,
                     acked,
                     durably_acked,
                 } => {
                     for id in delivered {
-                        self.fates.entry(id).or_default().delivered = true;
+                        self.fates.entry((lane, id)).or_default().delivered = true;
                     }
                     for (at, id) in acked.into_iter().enumerate() {
-                        let fate = self.fates.entry(id).or_default();
+                        let fate = self.fates.entry((lane, id)).or_default();
                         fate.acked = true;
                         fate.gone |= at < durably_acked;
                     }
@@ -58,14 +62,13 @@ impl History {
     }
 
     /// Holds what is in a queue against what is known, and remembers it as what must be there from now on.
-    pub fn check(&mut self, queue: &str, found: &[(Body, bool)]) {
+    pub fn check(&mut self, lane: usize, queue: &str, found: &[(Body, bool)]) {
         let mut last: HashMap<u32, u64> = HashMap::new();
-        for (body, redelivered) in found {
-            let id = body.id;
-            assert!(body.is_whole, "{id:?} in {queue} is damaged");
+        for (Body { id, is_whole }, redelivered) in found {
+            assert!(is_whole, "{id:?} in {queue} is damaged");
             let fate = self
                 .fates
-                .get_mut(&id)
+                .get_mut(&(lane, *id))
                 .unwrap_or_else(|| panic!("{id:?} in {queue} was never published"));
             assert!(!fate.gone, "{id:?} in {queue} has come back: {fate:?}");
             assert!(
@@ -86,10 +89,10 @@ impl History {
             self.redelivered += usize::from(*redelivered);
         }
         self.found += found.len();
-        let there: std::collections::HashSet<Id> = found.iter().map(|(body, _)| body.id).collect();
+        let there: HashSet<Id> = found.iter().map(|(body, _)| body.id).collect();
         let mut lost = Vec::new();
-        self.queues.entry(queue.to_owned()).or_default().retain(|id| {
-            let fate = self.fates.get_mut(id).unwrap();
+        self.there[lane].retain(|id| {
+            let fate = self.fates.entry((lane, *id)).or_default();
             if !there.contains(id) {
                 if fate.kept && !fate.acked && !fate.gone {
                     lost.push(*id);

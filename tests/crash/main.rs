@@ -9,6 +9,7 @@
 
 mod history;
 mod load;
+mod message;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -16,7 +17,8 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use history::History;
-use load::{Body, Load};
+use load::{LANES, Load};
+use message::Body;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use support::lapin::*;
@@ -66,7 +68,8 @@ async fn kill_while_starting(broker: &mut Broker, random: &mut StdRng) {
 /// Looks at every message of every queue, and gives them all back.
 async fn verify(broker: &Broker, load: &Load, history: &mut History) {
     let connection = connect(broker).await;
-    for queue in load.queues() {
+    for (number, lane) in LANES.iter().enumerate() {
+        let queue = load.queue(lane);
         let channel = channel_on(&connection).await;
         let (ready, consumers) = counts(&connection, &queue)
             .await
@@ -79,7 +82,7 @@ async fn verify(broker: &Broker, load: &Load, history: &mut History) {
             found.push((Body::read(&delivery.data), delivery.redelivered));
         }
         assert_eq!(counts(&connection, &queue).await, Some((0, 1)), "more came than was counted");
-        history.check(&queue, &found);
+        history.check(number, &queue, &found);
         channel.close(200, "OK".into()).await.unwrap();
         until_ready(&connection, &queue, ready).await;
     }

@@ -148,6 +148,8 @@ pub struct Process {
     stdout: Mutex<Receiver<String>>,
     stderr: Arc<Mutex<Vec<u8>>>,
     stderr_end: Mutex<Receiver<()>>,
+    /// Somebody has waited for its end.
+    has_ended: bool,
 }
 
 impl Process {
@@ -183,6 +185,7 @@ impl Process {
             stdout: Mutex::new(stdout),
             stderr,
             stderr_end: Mutex::new(stderr_end),
+            has_ended: false,
         }
     }
 
@@ -210,6 +213,7 @@ impl Process {
             .unwrap()
             .recv_timeout(DEADLINE)
             .expect("the process goes on, and should have ended");
+        self.has_ended = true;
         (self.child.wait().unwrap(), self.stderr())
     }
 
@@ -256,7 +260,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        let died = !matches!(self.child.try_wait(), Ok(None));
+        let died = !self.has_ended && !matches!(self.child.try_wait(), Ok(None));
         let _ = self.child.kill();
         let _ = self.child.wait();
         if thread::panicking() || died {
