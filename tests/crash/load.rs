@@ -43,7 +43,7 @@ pub const LANES: [Lane; 6] = [
     Lane::new("single", "single", 1, 1, 1, 2_000),
     Lane::new("large", "large", 1, 1, 10, 60_000),
     Lane::new("copy", "large", 0, 1, 0, 0),
-    Lane::new("backlog", "backlog", 1, 0, 20, 500),
+    Lane::new("backlog", "backlog", 1, 0, 20, 3_000),
     Lane::new("marks", MARKS, 0, 0, 0, 0),
 ];
 const MARKS: &str = "marks";

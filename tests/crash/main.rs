@@ -24,12 +24,24 @@ use rand::{Rng, SeedableRng};
 use support::lapin::*;
 use support::{Broker, unique, within};
 
+/// Crashes on one data directory.
 const ROUNDS: usize = 20;
 
+/// `STOA_TEST_CRASHES=1000` makes it more crashes, on a new data directory after every 20.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_confirmed_is_lost_by_kill_9() {
-    let Some(mut broker) = Broker::own() else { return };
+    let crashes = std::env::var("STOA_TEST_CRASHES").map_or(ROUNDS, |crashes| crashes.parse().unwrap());
     let mut random = StdRng::seed_from_u64(support::seed());
+    for _ in 0..crashes.div_ceil(ROUNDS) {
+        crash_again_and_again(&mut random).await;
+    }
+}
+
+async fn crash_again_and_again(random: &mut StdRng) {
+    // as little memory as possible, so that what lies in the queues is paged out as well
+    let Some(mut broker) = Broker::own_with(&["--memory", "16"]) else {
+        return;
+    };
     let load = Load::new(&unique("crash"));
     load.declare(&connect(&broker).await).await;
     let mut history = History::default();
@@ -41,7 +53,7 @@ async fn nothing_confirmed_is_lost_by_kill_9() {
         broker.kill();
         history.add(running.ended().await);
         if random.random_ratio(1, 4) {
-            kill_while_starting(&mut broker, &mut random).await;
+            kill_while_starting(&mut broker, random).await;
         }
         broker.restart();
         println!("round {round}, {:?}: {history}", start.elapsed());
