@@ -9,7 +9,7 @@ use std::time::Duration;
 pub use wire::*;
 
 /// What is waited for before "nothing came" is the answer.
-const SILENCE: Duration = Duration::from_secs(5);
+const SILENCE: Duration = Duration::from_secs(10);
 
 /// A frame as it came.
 #[derive(Clone, Debug, PartialEq, Eq)]
