@@ -291,3 +291,23 @@ fn small_tails_give_up_the_room_that_they_do_not_use() {
     t.dispatch();
     assert!(!t.shard.is_full(), "{}", t.shard.resident_bytes());
 }
+
+#[test]
+fn what_was_read_ahead_leaves_again_when_nobody_wants_it() {
+    let mut t = paged();
+    t.consume(1, |consumer| consumer.prefetch = 1);
+    t.dispatch();
+    t.load(256);
+    t.load(512);
+    t.apply(Command::Gone { outlet: ConnectionId(1) });
+    t.requeue(1, 0, 1);
+    t.sink.lines.clear();
+    let full = t.shard.resident_bytes();
+    t.shard.common.limits.memory_bytes_max = full - 1;
+    t.dispatch();
+    t.expect(&[]);
+    assert!(
+        t.shard.resident_bytes() < full - 7000 && !t.shard.is_full(),
+        "the store has it already"
+    );
+}
