@@ -395,9 +395,12 @@ impl Broker {
     }
 
     pub fn invariants(&self) {
+        self.shards.iter().for_each(|(shard, _)| shard.invariants());
+    }
+
+    pub fn check_references(&self) {
         let mut references = BTreeMap::new();
         for (shard, _) in &self.shards {
-            shard.invariants();
             shard.for_each_body(|id, _| *references.entry(id).or_default() += 1);
         }
         assert_eq!(references, self.bodies.borrow().references(), "each unsettled record counts once");

@@ -14,7 +14,7 @@ mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-const SEEDS: u64 = 2000;
+const SEEDS: u64 = 1500;
 const STEPS: usize = 250;
 
 /// What must happen in a whole run, for it to prove anything.

@@ -39,6 +39,8 @@ pub struct Oracle {
     pub messages: Vec<Message>,
     /// The last message of each publisher that each queue delivered for the first time.
     order: HashMap<(QueueId, u64), usize>,
+    /// Settled, and that is not durable. Some are not any more.
+    settled: Vec<usize>,
     /// Settled when the checkpoint began that is on its way.
     checkpoint: Vec<usize>,
     /// The commit that is durable.
@@ -68,11 +70,13 @@ impl Oracle {
         }
         message.delivered = true;
         message.fate = if no_ack { Fate::Settled { epoch } } else { Fate::Unacked };
+        self.settled.extend(no_ack.then_some(id));
     }
 
     pub fn settled(&mut self, id: usize, epoch: u64) {
         assert_eq!(self.messages[id].fate, Fate::Unacked);
         self.messages[id].fate = Fate::Settled { epoch };
+        self.settled.push(id);
     }
 
     pub fn returned(&mut self, id: usize) {
@@ -84,13 +88,14 @@ impl Oracle {
     pub fn purged(&mut self, queue: QueueId, epoch: u64, count: u32) {
         let mut ready = 0;
         let mut maybe = 0;
-        for message in self.messages.iter_mut().filter(|message| message.queue == queue) {
+        for (id, message) in self.messages.iter_mut().enumerate().filter(|(_, message)| message.queue == queue) {
             match message.fate {
                 Fate::Ready => ready += 1,
                 Fate::Maybe => maybe += 1,
                 _ => continue,
             }
             message.fate = Fate::Settled { epoch };
+            self.settled.push(id);
         }
         assert!(
             (ready..=ready + maybe).contains(&count),
@@ -116,17 +121,20 @@ impl Oracle {
 
     pub fn durable(&mut self, epoch: u64) {
         self.durable = epoch;
-        for message in &mut self.messages {
-            if matches!(message.fate, Fate::Settled { epoch } if epoch <= self.durable) {
-                message.fate = Fate::Gone;
+        let messages = &mut self.messages;
+        self.settled.retain(|&id| match messages[id].fate {
+            Fate::Settled { epoch: settled } if settled <= epoch => {
+                messages[id].fate = Fate::Gone;
+                false
             }
-        }
+            fate => matches!(fate, Fate::Settled { .. }),
+        });
     }
 
     /// What is settled now will be durable once the checkpoint that begins now is flushed.
     pub fn begin_checkpoint(&mut self) {
-        let settled = |message: &Message| matches!(message.fate, Fate::Settled { .. });
-        self.checkpoint = (0..self.messages.len()).filter(|&id| settled(&self.messages[id])).collect();
+        let settled = |id: &usize| matches!(self.messages[*id].fate, Fate::Settled { .. });
+        self.checkpoint = self.settled.iter().copied().filter(settled).collect();
     }
 
     pub fn end_checkpoint(&mut self) {
@@ -139,6 +147,7 @@ impl Oracle {
     pub fn restarted(&mut self, clean: bool) {
         let durable = self.durable;
         self.checkpoint.clear();
+        self.settled.clear();
         for message in &mut self.messages {
             message.fate = match message.fate {
                 _ if !message.persistent => Fate::Gone,
@@ -154,13 +163,16 @@ impl Oracle {
 
     /// How many messages of a queue are ready and unacked for sure, and how many may be there besides.
     pub fn counts(&self, queue: QueueId) -> (u64, u64, u64) {
-        let of = |fate| {
-            self.messages
-                .iter()
-                .filter(|message| message.queue == queue && message.fate == fate)
-                .count() as u64
-        };
-        (of(Fate::Ready), of(Fate::Unacked), of(Fate::Maybe))
+        let (mut ready, mut unacked, mut maybe) = (0, 0, 0);
+        for message in self.messages.iter().filter(|message| message.queue == queue) {
+            match message.fate {
+                Fate::Ready => ready += 1,
+                Fate::Unacked => unacked += 1,
+                Fate::Maybe => maybe += 1,
+                Fate::Settled { .. } | Fate::Gone => {}
+            }
+        }
+        (ready, unacked, maybe)
     }
 
     /// Every queue was drained: nothing may be left.

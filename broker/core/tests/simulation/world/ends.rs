@@ -51,6 +51,7 @@ impl World {
     }
 
     pub(super) fn check_counts(&mut self) {
+        self.broker.check_references();
         for queue in self.queues.clone() {
             let counts = self.broker.shard(queue.id).0.counts(queue.id).expect("it is there");
             let (ready, unacked, maybe) = self.oracle.counts(queue.id);
@@ -118,13 +119,15 @@ impl World {
             self.broker.shard(queue.id).0.consume(queue.id, last).expect("nobody else is there");
         }
         for _ in 0..100_000 {
-            self.dispatch();
+            for _ in 0..20 {
+                self.dispatch();
+                self.settle_effects();
+                self.resume();
+            }
             self.broker.begin_commit();
             self.end_commit();
             self.broker.write(&mut self.rng);
             self.broker.answer(&mut self.rng);
-            self.resume();
-            self.settle_effects();
             let ready: u64 = self
                 .broker
                 .shards

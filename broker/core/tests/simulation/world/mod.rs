@@ -160,6 +160,9 @@ impl World {
             self.step(step);
             self.settle_effects();
             self.broker.invariants();
+            if self.rng.percent(10) {
+                self.check_counts();
+            }
         }
         self.finish();
         let mut seen = self.broker.seen;
@@ -253,9 +256,6 @@ impl World {
             for queue in unused {
                 self.delete_queue(queue);
             }
-        }
-        if self.rng.percent(10) {
-            self.check_counts();
         }
     }
 }
