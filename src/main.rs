@@ -58,9 +58,10 @@ fn serve(args: &ServeArgs) -> anyhow::Result<()> {
 
 /// The one line on standard output.
 fn announce(broker: &stoa_server::Running, http: std::net::SocketAddr) {
+    let amqp = format!("amqp://{}", broker.amqp);
     let line = format!(
-        "Stoa is ready: amqp://{} and http://{http} (user guest, password guest). First message: amqp-publish -u amqp://{} -r hello -b 'Hello'",
-        broker.amqp, broker.amqp
+        "Stoa is ready: {amqp} and http://{http} (user guest, password guest). \
+         First message: amqp-declare-queue -u {amqp} -d -q hello && amqp-publish -u {amqp} -r hello -b 'Hello'"
     );
     // Whoever started the broker may have closed its standard output: that is no reason to stop.
     drop(writeln!(std::io::stdout(), "{line}"));
