@@ -47,8 +47,12 @@ struct Body {
     /// Absent when it is only in the tables.
     octets: Option<Bytes>,
     persistent: bool,
+    /// A commit has it.
     written: bool,
+    /// The tables have it, or are about to get it.
     stored: bool,
+    /// The tables have it.
+    readable: bool,
 }
 
 impl Bodies {
@@ -77,6 +81,7 @@ impl Bodies {
                 persistent,
                 written: false,
                 stored: false,
+                readable: false,
             },
         );
         id
@@ -145,12 +150,15 @@ impl Bodies {
 
     /// Appends what has not been written, after the shards were asked: the body of every message in this commit is in it or in an earlier one.
     pub(crate) fn collect(&self, log: &mut LogWriter<'_>) {
-        let mut registry = self.registry.lock();
-        for id in std::mem::take(&mut registry.unwritten) {
+        let registry = &mut *self.registry.lock();
+        for id in registry.unwritten.drain(..) {
             if let Some(body) = registry.bodies.get_mut(&id) {
                 body.written = true;
                 if let Some(octets) = &body.octets {
                     log.push(LogRecord::Body { id, octets });
+                }
+                if body.readable {
+                    registry.evictable.push_back(id);
                 }
             }
         }
@@ -174,7 +182,13 @@ impl Bodies {
     /// The tables have these bodies now: they may leave memory.
     pub(crate) fn are_stored(&self, ids: impl IntoIterator<Item = BodyId>) {
         let mut registry = self.registry.lock();
-        registry.evictable.extend(ids);
+        let Registry { bodies, evictable, .. } = &mut *registry;
+        for id in ids {
+            if let Some(body) = bodies.get_mut(&id) {
+                body.readable = true;
+                evictable.push_back(id);
+            }
+        }
         registry.evict(self.memory_bytes_max);
     }
 
@@ -205,6 +219,7 @@ impl Bodies {
             persistent: true,
             written: true,
             stored: false,
+            readable: false,
         };
         registry.bodies.insert(id, body);
     }
@@ -218,6 +233,7 @@ impl Bodies {
             persistent: true,
             written: true,
             stored: true,
+            readable: true,
         };
         self.registry.get_mut().bodies.insert(id, body);
     }
@@ -255,7 +271,13 @@ impl Registry {
     fn evict(&mut self, memory_bytes_max: usize) {
         while self.resident_bytes > memory_bytes_max {
             let Some(id) = self.evictable.pop_front() else { return };
-            if let Some(octets) = self.bodies.get_mut(&id).and_then(|body| body.octets.take()) {
+            // What the tables have is durable only at the next checkpoint: until a commit has written the body, it is needed here. Then it comes
+            // back into the list.
+            let evictable = self
+                .bodies
+                .get_mut(&id)
+                .filter(|body| body.readable && (body.written || !body.persistent));
+            if let Some(octets) = evictable.and_then(|body| body.octets.take()) {
                 self.resident_bytes -= octets.len();
             }
         }
@@ -297,4 +319,149 @@ pub(crate) fn scan(tables: &Tables, mut each: impl FnMut(BodyId)) -> Result<(), 
         }
         ControlFlow::Continue(())
     })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use stoa_core::log;
+    use stoa_storage::{Store, StoreOptions};
+
+    use super::*;
+
+    const MEMORY: usize = 10_000;
+
+    fn tables() -> (tempfile::TempDir, Tables) {
+        let dir = tempfile::tempdir().unwrap();
+        let options = StoreOptions {
+            segment_bytes: 64 << 10,
+            ..StoreOptions::new(dir.path().join("data"))
+        };
+        let tables = Store::open(&options).unwrap().tables;
+        (dir, tables)
+    }
+
+    fn body(octet: u8) -> Bytes {
+        vec![octet; APART_MIN].into()
+    }
+
+    /// As the pager does it.
+    fn store(bodies: &Bodies, tables: &Tables, ids: &[BodyId]) {
+        let mut batch = Batch::new();
+        for (id, octets) in bodies.take_along(ids.iter().copied()) {
+            put(id, &octets, &mut batch);
+        }
+        tables.write(&batch).unwrap();
+        bodies.are_stored(ids.iter().copied());
+    }
+
+    /// The bodies that a commit would write.
+    fn collected(bodies: &Bodies) -> Vec<BodyId> {
+        let mut commit = Vec::new();
+        bodies.collect(&mut LogWriter::new(&mut commit));
+        let id = |record| match record {
+            LogRecord::Body { id, .. } => id,
+            other => panic!("{other:?} in place of a body"),
+        };
+        log::read(&commit).map(|record| id(record.unwrap())).collect()
+    }
+
+    #[test]
+    fn a_body_goes_with_its_last_reference() {
+        let (_dir, tables) = tables();
+        let bodies = Bodies::new(tables.clone(), MEMORY);
+        let id = bodies.insert(body(1), 2, true);
+        store(&bodies, &tables, &[id]);
+        bodies.release(id);
+        assert_eq!(bodies.get(id), Some(body(1)));
+        bodies.release(id);
+        assert_eq!((bodies.get(id), bodies.resident_bytes()), (None, 0));
+        assert_eq!(
+            bodies.begin_commit(),
+            [id],
+            "the tables are to forget it when the commit is durable"
+        );
+        assert!(bodies.begin_commit().is_empty());
+    }
+
+    #[test]
+    fn what_came_and_went_before_a_commit_is_not_written() {
+        let (_dir, tables) = tables();
+        let bodies = Bodies::new(tables, MEMORY);
+        let gone = bodies.insert(body(1), 1, true);
+        let transient = bodies.insert(body(2), 1, false);
+        let kept = bodies.insert(body(3), 1, true);
+        bodies.release(gone);
+        bodies.begin_commit();
+        assert_eq!(collected(&bodies), [kept], "neither {gone} nor {transient}");
+        assert!(collected(&bodies).is_empty(), "a body is written once");
+        assert_eq!(bodies.journaled_only(), [kept]);
+    }
+
+    #[test]
+    fn what_goes_while_a_commit_gathers_is_written() {
+        let (_dir, tables) = tables();
+        let bodies = Bodies::new(tables, MEMORY);
+        let id = bodies.insert(body(1), 1, true);
+        bodies.begin_commit();
+        // a shard was asked, and its message is in the commit; then the message is acknowledged
+        bodies.release(id);
+        assert_eq!(collected(&bodies), [id]);
+    }
+
+    #[test]
+    fn stored_bodies_leave_memory_and_come_back() {
+        let (_dir, tables) = tables();
+        let bodies = Bodies::new(tables.clone(), MEMORY);
+        let ids: Vec<_> = (0..5).map(|octet| bodies.insert(body(octet), 1, true)).collect();
+        assert_eq!(bodies.resident_bytes(), 5 * APART_MIN, "what is only in memory stays there");
+        store(&bodies, &tables, &ids);
+        assert_eq!(bodies.resident_bytes(), 5 * APART_MIN, "no commit has written them yet");
+        assert_eq!(collected(&bodies), ids);
+        bodies.are_stored([]);
+        assert!(bodies.resident_bytes() <= MEMORY);
+        for (octet, id) in (0..).zip(&ids) {
+            assert_eq!(bodies.get(*id), Some(body(octet)));
+            assert!(bodies.resident_bytes() <= MEMORY);
+        }
+    }
+
+    #[test]
+    fn a_body_released_on_its_way_to_the_tables_still_gets_there() {
+        let (_dir, tables) = tables();
+        let bodies = Bodies::new(tables, MEMORY);
+        let id = bodies.insert(body(1), 1, true);
+        let taken = bodies.take_along([id]);
+        bodies.release(id);
+        assert_eq!(taken, [(id, body(1))]);
+        assert_eq!(bodies.begin_commit(), [id], "and is forgotten there in its turn");
+    }
+
+    #[test]
+    fn recovery_keeps_what_is_referred_to_and_deletes_the_rest() {
+        let (_dir, tables) = tables();
+        let (stored, orphan) = {
+            let bodies = Bodies::new(tables.clone(), MEMORY);
+            let ids = [bodies.insert(body(1), 1, true), bodies.insert(body(2), 1, true)];
+            store(&bodies, &tables, &ids);
+            ids.into()
+        };
+        let mut bodies = Bodies::new(tables.clone(), MEMORY);
+        scan(&tables, |id| bodies.restore(id)).unwrap();
+        let journaled = BodyId(70);
+        bodies.replay(journaled, &body(3));
+        bodies.replay(stored, &body(1));
+        assert!(bodies.refer(stored) && bodies.refer(journaled) && !bodies.refer(BodyId(99)));
+        let mut obsolete = Batch::new();
+        bodies.recovered(&mut obsolete);
+        tables.write(&obsolete).unwrap();
+        assert_eq!(bodies.get(stored), Some(body(1)));
+        assert_eq!(bodies.get(journaled), Some(body(3)));
+        assert_eq!(bodies.get(orphan), None);
+        assert_eq!(bodies.journaled_only(), [journaled]);
+        let mut listed = Vec::new();
+        scan(&tables, |id| listed.push(id)).unwrap();
+        assert_eq!(listed, [stored], "the orphan is gone from the tables");
+        assert_eq!(bodies.insert(body(4), 1, true), BodyId(71), "no id in use is given again");
+    }
 }
