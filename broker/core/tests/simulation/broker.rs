@@ -173,6 +173,7 @@ pub struct Broker {
 impl Broker {
     pub fn new(shards: usize, limits: ShardLimits) -> Self {
         let bodies = Shared::default();
+        bodies.borrow_mut().epoch = 1;
         Self {
             shards: new_shards(shards, limits, &bodies),
             disk: Disk::default(),
