@@ -10,7 +10,8 @@ use stoa_core::channel::Unacked;
 use stoa_core::ids::{BodyId, ConnectionId, ConsumerId, OutletId, QueueId, Sequence};
 use stoa_core::log::LogWriter;
 use stoa_core::record::{self, Records, flags};
-use stoa_core::shard::{Command, Consumer, Delivery, Effects, QueueSpec, Shard, ShardLimits, StoredChunk, StoredError};
+use stoa_core::settings::Settings;
+use stoa_core::shard::{Command, Consumer, Delivery, Effects, Letter, QueueSpec, Shard, ShardLimits, StoredChunk, StoredError};
 
 const QUEUE: QueueId = QueueId(1);
 /// Messages in what a read buffer holds of one route.
@@ -27,6 +28,19 @@ struct Sink {
 }
 
 impl Effects for Sink {
+    fn lend(&mut self, _consumer: &Consumer, wanted: u32) -> u32 {
+        wanted
+    }
+    fn dead(&mut self, letter: Letter<'_>) {
+        panic!("nothing dies here: {:?}", letter.reason);
+    }
+    fn refused(&mut self, queue: QueueId, _settings: &Arc<Settings>, _records: Records<'_>, _dead_letter: bool) {
+        panic!("queue {queue} takes everything");
+    }
+    fn expired(&mut self, queue: QueueId) {
+        panic!("queue {queue} stays");
+    }
+
     fn deliver(&mut self, delivery: Delivery<'_>) {
         self.delivered += u64::from(delivery.records.count);
         black_box(delivery.records.bytes);
@@ -67,6 +81,7 @@ fn shard(limits: ShardLimits, consumers: u64, no_ack: bool, prefetch: u16) -> Sh
         id: QUEUE,
         durable: true,
         auto_delete: false,
+        settings: None,
     });
     for id in 0..consumers {
         let consumer = Consumer {
@@ -77,6 +92,8 @@ fn shard(limits: ShardLimits, consumers: u64, no_ack: bool, prefetch: u16) -> Sh
             no_ack,
             exclusive: false,
             prefetch,
+            limited: false,
+            priority: 0,
             arguments: Table::default(),
         };
         shard.consume(QUEUE, consumer).expect("a new consumer");
@@ -211,6 +228,8 @@ fn backlog(c: &mut Criterion) {
             no_ack: true,
             exclusive: false,
             prefetch: 0,
+            limited: false,
+            priority: 0,
             arguments: Table::default(),
         };
         shard.consume(QUEUE, consumer).expect("a new consumer");

@@ -39,6 +39,10 @@ id!(
     BodyId
 );
 id!(
+    /// A point in time: milliseconds since 1970, as the caller's clock says. 0: never, where that makes sense.
+    Millis
+);
+id!(
     /// A group commit. What was applied to a shard while an epoch was open is durable once that epoch is.
     Epoch
 );

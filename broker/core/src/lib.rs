@@ -7,5 +7,6 @@ pub mod channel;
 pub mod ids;
 pub mod log;
 pub mod record;
+pub mod settings;
 pub mod shard;
 pub mod topology;

@@ -8,16 +8,21 @@
 //!  +--------+-------+----------+----------+-------------+----------+----------------+------+
 //! ```
 //!
+//! A record with the flag `TIMED` has `due u64` between the 12 octets and its envelope.
+//!
 //! Integers are little-endian; `length` counts the whole record. The envelope is the exchange and the routing key as short strings,
 //! length octets included, and the content header is the payload of the header frame: a delivery copies both as they are.
 //! A message is encoded once, on arrival. Nothing here looks into properties.
 //!
 //! A large body lies apart, once for all queues that its message is in: in place of the body such a record has a reference, `id u64, size u64`.
 
-use crate::ids::BodyId;
+use crate::ids::{BodyId, Millis};
 
 /// Octets before the envelope.
 pub const PREFIX: usize = 12;
+
+/// Octets of the time in a record that has one.
+pub const DUE: usize = 8;
 
 /// What the flags octet of a record says.
 pub mod flags {
@@ -25,6 +30,8 @@ pub mod flags {
     pub const PERSISTENT: u8 = 1;
     /// The body lies apart: the record has a [`BodyRef`](super::BodyRef) in its place.
     pub const APART: u8 = 2;
+    /// Something is to be done with the message at a time that the record names: see [`Record::due`](super::Record::due).
+    pub const TIMED: u8 = 4;
     /// Not a message: holds the place of one that was settled before a restart, so that its neighbours keep their sequences.
     pub const HOLE: u8 = 0x80;
 }
@@ -40,7 +47,7 @@ impl<'a> Record<'a> {
         let prefix = bytes.first_chunk::<PREFIX>()?;
         let length = length_of(prefix);
         let record = bytes.get(..length).filter(|record| record.len() >= PREFIX)?;
-        (PREFIX + Self(record).envelope_size() + Self(record).header_size() <= length).then_some(Self(record))
+        (Self(record).envelope_at() + Self(record).envelope_size() + Self(record).header_size() <= length).then_some(Self(record))
     }
 
     /// All octets of the record.
@@ -68,6 +75,17 @@ impl<'a> Record<'a> {
     pub fn priority(self) -> u8 {
         self.0[5]
     }
+    /// When the message expires, or, in a queue that holds messages back, when it goes on.
+    #[must_use]
+    pub fn due(self) -> Option<Millis> {
+        if self.flags() & flags::TIMED == 0 {
+            return None;
+        }
+        self.0[PREFIX..].first_chunk().map(|due| Millis(u64::from_le_bytes(*due)))
+    }
+    fn envelope_at(self) -> usize {
+        PREFIX + if self.flags() & flags::TIMED == 0 { 0 } else { DUE }
+    }
     fn envelope_size(self) -> usize {
         usize::from(u16::from_le_bytes([self.0[6], self.0[7]]))
     }
@@ -77,12 +95,13 @@ impl<'a> Record<'a> {
     /// Exchange and routing key, as short strings back to back.
     #[must_use]
     pub fn envelope(self) -> &'a [u8] {
-        &self.0[PREFIX..PREFIX + self.envelope_size()]
+        let at = self.envelope_at();
+        &self.0[at..at + self.envelope_size()]
     }
     /// The payload of the content header frame.
     #[must_use]
     pub fn header(self) -> &'a [u8] {
-        let at = PREFIX + self.envelope_size();
+        let at = self.envelope_at() + self.envelope_size();
         &self.0[at..at + self.header_size()]
     }
     /// Where the body lies if it lies apart.
@@ -96,7 +115,7 @@ impl<'a> Record<'a> {
     /// The content, or the reference to it.
     #[must_use]
     pub fn body(self) -> &'a [u8] {
-        &self.0[PREFIX + self.envelope_size() + self.header_size()..]
+        &self.0[self.envelope_at() + self.envelope_size() + self.header_size()..]
     }
 }
 
@@ -165,6 +184,60 @@ impl<'a> Records<'a> {
 /// The largest record, and so the largest message with its header and envelope: lengths are 32 bits wide.
 pub const LENGTH_MAX: usize = u32::MAX as usize;
 
+/// What stands in a record in front of the body.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Head<'a> {
+    /// See [`flags`], but for `TIMED`, which follows from `due`.
+    pub flags: u8,
+    /// The property `priority`.
+    pub priority: u8,
+    /// See [`Record::due`].
+    pub due: Option<Millis>,
+    /// Exchange and routing key, as short strings back to back.
+    pub envelope: &'a [u8],
+    /// The payload of the content header frame.
+    pub header: &'a [u8],
+}
+
+impl Head<'_> {
+    /// Appends the beginning of a record whose body of `body_size` octets the caller appends next.
+    ///
+    /// # Panics
+    /// As [`begin`].
+    pub fn begin(&self, out: &mut Vec<u8>, body_size: usize) {
+        let Some(due) = self.due else {
+            return begin(out, self.flags, self.priority, self.envelope, self.header, body_size);
+        };
+        let (start, flags) = (out.len(), self.flags | flags::TIMED);
+        begin(
+            out,
+            flags,
+            self.priority,
+            &[],
+            &[],
+            DUE + self.envelope.len() + self.header.len() + body_size,
+        );
+        assert!(self.envelope.len() <= 512, "an envelope of {} octets", self.envelope.len());
+        out[start + 6..start + 8].copy_from_slice(&(self.envelope.len() as u16).to_le_bytes());
+        out[start + 8..start + PREFIX].copy_from_slice(&(self.header.len() as u32).to_le_bytes());
+        out.extend_from_slice(&due.0.to_le_bytes());
+        out.extend_from_slice(self.envelope);
+        out.extend_from_slice(self.header);
+    }
+
+    /// Appends a whole record.
+    pub fn push(&self, out: &mut Vec<u8>, body: &[u8]) {
+        self.begin(out, body.len());
+        out.extend_from_slice(body);
+    }
+
+    /// Appends a whole record whose body lies apart.
+    pub fn push_apart(self, out: &mut Vec<u8>, body: BodyRef) {
+        let flags = self.flags | flags::APART;
+        Self { flags, ..self }.push(out, &body.encode());
+    }
+}
+
 /// Appends the beginning of a record whose body of `body_size` octets the caller appends next.
 ///
 /// # Panics
@@ -218,6 +291,31 @@ mod tests {
             (7, &b"\x01x\x03key"[..], &b"header"[..], &b"body"[..])
         );
         assert!(records[1].is_hole());
+    }
+
+    #[test]
+    fn a_record_says_when_it_is_due() {
+        let head = Head {
+            flags: flags::PERSISTENT,
+            priority: 3,
+            due: Some(Millis(1 << 40)),
+            envelope: b"\0\x01q",
+            header: b"header",
+        };
+        let (mut bytes, mut without) = (Vec::new(), Vec::new());
+        head.push(&mut bytes, b"body");
+        Head { due: None, ..head }.push(&mut without, b"body");
+        assert_eq!((bytes.len(), without.len()), (12 + 8 + 3 + 6 + 4, 12 + 3 + 6 + 4));
+        for (bytes, due) in [(&bytes, head.due), (&without, None)] {
+            let record = Record::first_of(bytes).expect("a record");
+            assert_eq!(
+                (record.due(), record.priority(), record.envelope(), record.header(), record.body()),
+                (due, 3, &b"\0\x01q"[..], &b"header"[..], &b"body"[..])
+            );
+        }
+        for end in 0..bytes.len() {
+            assert_eq!(Record::first_of(&bytes[..end]), None, "cut at {end}");
+        }
     }
 
     #[test]

@@ -6,7 +6,9 @@ use std::sync::atomic::Ordering;
 use hashbrown::HashMap;
 use stoa_amqp::ShortString;
 use stoa_core::ids::{BodyId, ConsumerId, OutletId, QueueId, Sequence};
-use stoa_core::shard::{Command, Consumer, Delivery, Effects, Shard, StoredChunk, StoredError};
+use stoa_core::record::Records;
+use stoa_core::settings::Settings;
+use stoa_core::shard::{Command, Consumer, Delivery, Effects, Letter, ReturnCause, Shard, StoredChunk, StoredError};
 
 use crate::broker::Broker;
 use crate::outlet::{Flush, LockedOutlet, Outlet};
@@ -106,6 +108,7 @@ impl<'b> Dispatch<'b> {
                 consumer: Some(back.consumer),
                 first: back.first,
                 count: back.count,
+                cause: ReturnCause::Undelivered,
             };
             shard.apply(command, &mut self.to(outlets));
             more = true;
@@ -198,6 +201,16 @@ impl Effects for ToOutlets<'_, '_> {
             self.dispatch.touch(outlet);
         }
     }
+
+    fn lend(&mut self, _consumer: &Consumer, wanted: u32) -> u32 {
+        wanted
+    }
+
+    fn dead(&mut self, _letter: Letter<'_>) {}
+
+    fn refused(&mut self, _queue: QueueId, _settings: &Arc<Settings>, _records: Records<'_>, _dead_letter: bool) {}
+
+    fn expired(&mut self, _queue: QueueId) {}
 
     fn unused(&mut self, queue: QueueId) {
         self.dispatch.unused.push(queue);

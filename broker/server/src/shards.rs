@@ -9,7 +9,7 @@ use parking_lot::{Mutex, MutexGuard};
 use stoa_core::channel::Ticket;
 use stoa_core::ids::{ConsumerId, OutletId, QueueId, Sequence};
 use stoa_core::record::Records;
-use stoa_core::shard::{Command, Shard};
+use stoa_core::shard::{Command, ReturnCause, Shard};
 use tokio::sync::Notify;
 
 use crate::broker::Broker;
@@ -43,6 +43,7 @@ pub(crate) struct Running {
 
 /// A command whose records lie in the batch's arena.
 #[derive(Clone, Debug)]
+#[allow(dead_code)]
 pub(crate) enum Op {
     Publish {
         queue: QueueId,
@@ -61,6 +62,23 @@ pub(crate) enum Op {
         consumer: Option<ConsumerId>,
         first: Sequence,
         count: u32,
+        cause: ReturnCause,
+    },
+    Reject {
+        queue: QueueId,
+        consumer: Option<ConsumerId>,
+        first: Sequence,
+        count: u32,
+    },
+    DeadLettered {
+        queue: QueueId,
+        first: Sequence,
+        count: u32,
+        taken: bool,
+    },
+    Lend {
+        outlet: OutletId,
+        channel: u16,
     },
     Resume {
         outlet: OutletId,
@@ -336,12 +354,37 @@ impl Op {
                 consumer,
                 first,
                 count,
+                cause,
             } => Command::Requeue {
                 queue,
                 consumer,
                 first,
                 count,
+                cause,
             },
+            Op::Reject {
+                queue,
+                consumer,
+                first,
+                count,
+            } => Command::Reject {
+                queue,
+                consumer,
+                first,
+                count,
+            },
+            Op::DeadLettered {
+                queue,
+                first,
+                count,
+                taken,
+            } => Command::DeadLettered {
+                queue,
+                first,
+                count,
+                taken,
+            },
+            Op::Lend { outlet, channel } => Command::Lend { outlet, channel },
             Op::Resume { outlet } => Command::Resume { outlet },
             Op::Gone { outlet } => Command::Gone { outlet },
         }

@@ -1,7 +1,10 @@
 //! What a shard is told and what it answers: commands that travel in batches, and the arguments and outcomes of the rarer calls.
 
+use std::sync::Arc;
+
 use crate::ids::{ConsumerId, OutletId, QueueId, Sequence};
 use crate::record::{Record, Records};
+use crate::settings::Settings;
 
 /// What travels in batches. Commands for queues, consumers and outlets that are gone do nothing.
 #[derive(Debug)]
@@ -34,6 +37,37 @@ pub enum Command<'a> {
         first: Sequence,
         /// How many, with consecutive sequences.
         count: u32,
+        /// Why.
+        cause: ReturnCause,
+    },
+    /// Deliveries were refused for good (`basic.reject` or `basic.nack` without `requeue`): they are dead-lettered, or gone as if settled.
+    Reject {
+        /// The queue they came from.
+        queue: QueueId,
+        /// Who held them, if that was a consumer.
+        consumer: Option<ConsumerId>,
+        /// The sequence of the first.
+        first: Sequence,
+        /// How many, with consecutive sequences.
+        count: u32,
+    },
+    /// The answer to [`Effects::dead`](crate::shard::Effects::dead).
+    DeadLettered {
+        /// The queue they came from.
+        queue: QueueId,
+        /// The sequence of the first.
+        first: Sequence,
+        /// How many, with consecutive sequences.
+        count: u32,
+        /// They are in other queues, or need not be: they can go from this one. Otherwise they are offered again some time later.
+        taken: bool,
+    },
+    /// A channel has credit again ([`Effects::lend`](crate::shard::Effects::lend)): its consumers that were refused may take messages.
+    Lend {
+        /// The connection.
+        outlet: OutletId,
+        /// The channel.
+        channel: u16,
     },
     /// The outlet has written what it got; its window is open again.
     Resume {
@@ -65,8 +99,20 @@ pub enum Command<'a> {
     },
 }
 
+/// Why deliveries come back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReturnCause {
+    /// They never reached a consumer: no attempt is counted.
+    #[default]
+    Undelivered,
+    /// The consumer gave them back: `basic.reject`, `basic.nack`, `basic.recover`.
+    GivenBack,
+    /// Channel or connection are gone, or the consumer took too long.
+    Lost,
+}
+
 /// What a shard must know of a queue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueueSpec {
     /// Its name inside the broker.
     pub id: QueueId,
@@ -74,6 +120,8 @@ pub struct QueueSpec {
     pub durable: bool,
     /// It is deleted with its last consumer.
     pub auto_delete: bool,
+    /// What else it does; absent if that is nothing special.
+    pub settings: Option<Arc<Settings>>,
 }
 
 /// What is in a queue.
@@ -83,6 +131,10 @@ pub struct Counts {
     pub ready: u64,
     /// Messages that were delivered and not settled.
     pub unacked: u64,
+    /// Messages that came back and wait before they are ready again (`x-delayed-retry-*`), or that a delayed-message exchange holds back.
+    pub delayed: u64,
+    /// Messages on their way to a dead-letter exchange.
+    pub dead: u64,
     /// Consumers.
     pub consumers: u32,
     /// Octets of the chunks that hold them, in memory or not: a chunk counts until all of it is settled. A body that lies apart counts for
@@ -99,6 +151,8 @@ pub struct Got<'a> {
     pub sequence: Sequence,
     /// It may have been delivered before.
     pub redelivered: bool,
+    /// See [`Delivery::returns`](crate::shard::Delivery::returns).
+    pub returns: u32,
     /// How many ready messages are left behind it.
     pub remaining: u64,
 }

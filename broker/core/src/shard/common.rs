@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::ids::{OutletId, QueueId};
+use crate::ids::{Millis, OutletId, QueueId};
 use crate::shard::ShardLimits;
 use crate::shard::body::Body;
 use crate::shard::chunk::BYTES_MAX;
@@ -12,6 +12,7 @@ use crate::shard::map::IdMap;
 #[derive(Debug, Default)]
 pub(crate) struct Common {
     pub(crate) limits: ShardLimits,
+    pub(crate) now: Millis,
     pub(crate) outlets: IdMap<OutletId, Outlet>,
     /// Queues that have ready messages and a consumer that may take one. A queue is in a list at most once: it has a flag for each.
     pub(crate) active: VecDeque<QueueId>,

@@ -53,6 +53,7 @@ impl Shard {
             record,
             sequence,
             redelivered: next.redelivered,
+            returns: 0,
             remaining: queue.ready - 1,
         });
         let settled = if no_ack { Bits::of(places.clone()) } else { Bits::default() };
@@ -122,6 +123,7 @@ impl Queue {
                 queue: self.id,
                 first,
                 redelivered: next.redelivered,
+                returns: 0,
                 records,
             });
             if consumer.no_ack {

@@ -1,9 +1,12 @@
 //! What a shard says to the world while it is borrowed: deliveries, and what it wants of the store. No decisions here.
 
+use std::sync::Arc;
+
 use stoa_amqp::{ShortString, Table};
 
 use crate::ids::{BodyId, ConsumerId, OutletId, QueueId, Sequence};
 use crate::record::Records;
+use crate::settings::Settings;
 use crate::shard::stored::{StoredChunk, StoredError};
 
 /// A consumer as its client asked for it (AMQP 0-9-1, `basic.consume`).
@@ -23,6 +26,10 @@ pub struct Consumer {
     pub exclusive: bool,
     /// How many deliveries it may hold unsettled; 0: as many as there are. Means nothing with `no_ack`.
     pub prefetch: u16,
+    /// Its channel limits all its consumers together (`basic.qos`, `global`): see [`Effects::lend`]. Means nothing with `no_ack`.
+    pub limited: bool,
+    /// Who has a higher one is served first (`x-priority`, RabbitMQ extension).
+    pub priority: i32,
     /// What else the client said.
     pub arguments: Table,
 }
@@ -38,6 +45,53 @@ pub struct Delivery<'a> {
     pub first: Sequence,
     /// All of them may have been delivered before, or none was.
     pub redelivered: bool,
+    /// How often each of them came back after an attempt, where the queue counts that: goes out as header `x-delivery-count` if it is not 0.
+    pub returns: u32,
+    /// The messages, in the chunk: copy what must stay.
+    pub records: Records<'a>,
+}
+
+/// Why messages leave a queue otherwise than by a consumer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reason {
+    /// A consumer refused them for good.
+    Rejected,
+    /// Their time ran out.
+    Expired,
+    /// The queue was full.
+    MaxLength,
+    /// They came back too often.
+    DeliveryLimit,
+    /// No death: the queue is one that [`delays`](Settings::delays), and their time has come.
+    Due,
+}
+
+impl Reason {
+    /// As RabbitMQ writes it in `x-death`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Rejected => "rejected",
+            Self::Expired => "expired",
+            Self::MaxLength => "maxlen",
+            Self::DeliveryLimit => "delivery_limit",
+            Self::Due => "due",
+        }
+    }
+}
+
+/// Messages that leave their queue for others. They stay in it, neither ready nor unacked, until
+/// [`Command::DeadLettered`](crate::shard::Command::DeadLettered) says that they need not: so a crash in between loses nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct Letter<'a> {
+    /// Where they come from.
+    pub queue: QueueId,
+    /// What that was set to do, and so where they go.
+    pub settings: &'a Arc<Settings>,
+    /// The sequence of the first; the others follow without gaps.
+    pub first: Sequence,
+    /// Why they leave.
+    pub reason: Reason,
     /// The messages, in the chunk: copy what must stay.
     pub records: Records<'a>,
 }
@@ -65,6 +119,17 @@ pub trait Effects {
     fn stalled(&mut self, outlet: OutletId);
     /// The queue is to be deleted with its last consumer, and that one went.
     fn unused(&mut self, queue: QueueId);
+    /// A consumer whose channel is [`limited`](Consumer::limited) could take so many messages: gives how many it may, and counts these as held by
+    /// the channel. What was granted is delivered next. Less than what was wanted: the consumer waits for
+    /// [`Command::Lend`](crate::shard::Command::Lend).
+    fn lend(&mut self, consumer: &Consumer, wanted: u32) -> u32;
+    /// Messages leave their queue for a dead-letter exchange, or for the queues behind a delayed-message exchange.
+    fn dead(&mut self, letter: Letter<'_>);
+    /// The queue is full and takes no more: these records of a publish are not in it. `dead_letter`: they go to its dead-letter exchange all
+    /// the same.
+    fn refused(&mut self, queue: QueueId, settings: &Arc<Settings>, records: Records<'_>, dead_letter: bool);
+    /// The queue has not been used for as long as it may (`x-expires`).
+    fn expired(&mut self, queue: QueueId);
     /// The queue was deleted under this consumer (RabbitMQ: consumer cancel notification).
     fn cancelled(&mut self, consumer: &Consumer, queue: QueueId);
     /// What was loaded is not the chunk. The queue delivers nothing from it or behind it, and nothing is skipped.

@@ -37,13 +37,16 @@ pub mod stored;
 #[cfg(test)]
 mod tests;
 
-pub use command::{Command, ConsumeError, Counts, DeleteError, GetOutcome, Got, QueueSpec, ShardLimits};
-pub use effects::{Consumer, Delivery, Effects};
+pub use command::{Command, ConsumeError, Counts, DeleteError, GetOutcome, Got, QueueSpec, ReturnCause, ShardLimits};
+pub use effects::{Consumer, Delivery, Effects, Letter, Reason};
 pub use recovery::Restored;
 pub use stored::{ChunkEntry, HeadEntry, IndexEntry, StoredChunk, StoredError};
 
-use crate::ids::{QueueId, Sequence};
+use std::sync::Arc;
+
+use crate::ids::{Millis, QueueId, Sequence};
 use crate::record::Record;
+use crate::settings::Settings;
 use common::Common;
 use map::IdMap;
 use queue::Queue;
@@ -75,6 +78,29 @@ impl Shard {
         self.queues.entry(spec.id).or_insert_with(|| Queue::new(spec));
     }
 
+    /// Time has passed. To be called before a batch of commands is applied; an earlier time than before changes nothing.
+    pub fn advance(&mut self, now: Millis) {
+        self.common.now = self.common.now.max(now);
+    }
+
+    /// When [`dispatch`](Self::dispatch) has something to do even if no command comes before.
+    #[must_use]
+    pub fn next_due(&self) -> Option<Millis> {
+        None
+    }
+
+    /// Somebody changed what a queue is set to do: a policy. What is in the queue keeps the expiry that it has.
+    pub fn configure(&mut self, queue: QueueId, settings: Option<Arc<Settings>>) {
+        if let Some(queue) = self.queues.get_mut(&queue) {
+            queue.settings = settings;
+        }
+    }
+
+    /// Somebody uses a queue without taking anything from it: it was declared again (`x-expires`).
+    pub fn touch(&mut self, queue: QueueId) {
+        let _ = self.queues.get_mut(&queue);
+    }
+
     /// What is in a queue; `None` if there is no such queue.
     #[must_use]
     pub fn counts(&self, queue: QueueId) -> Option<Counts> {
@@ -83,6 +109,8 @@ impl Shard {
         Some(Counts {
             ready: queue.ready,
             unacked: queue.unacked,
+            delayed: 0,
+            dead: 0,
             consumers,
             bytes: queue.bytes,
         })
@@ -104,6 +132,12 @@ impl Shard {
                 consumer,
                 first,
                 count,
+            }
+            | Command::Reject {
+                queue,
+                consumer,
+                first,
+                count,
             } => {
                 if let Some(queue) = self.queues.get_mut(&queue) {
                     queue.settle(first, count, &mut self.common, effects);
@@ -115,12 +149,14 @@ impl Shard {
                 consumer,
                 first,
                 count,
+                cause: _,
             } => {
                 if let Some(queue) = self.queues.get_mut(&queue) {
                     queue.requeue(first, count, &mut self.common);
                     queue.released(consumer, count, &mut self.common);
                 }
             }
+            Command::DeadLettered { .. } | Command::Lend { .. } => {}
             Command::Resume { outlet } => self.resume(outlet),
             Command::Gone { outlet } => self.gone(outlet, effects),
             Command::Loaded { queue, chunk, data } => self.loaded(queue, chunk, data, effects),

@@ -2,9 +2,11 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::ids::{BodyId, QueueId, Sequence};
 use crate::record::Records;
+use crate::settings::Settings;
 use crate::shard::QueueSpec;
 use crate::shard::bits::Bits;
 use crate::shard::chunk::{BYTES_MAX, Chunk, state};
@@ -22,6 +24,7 @@ pub(crate) struct Queue {
     pub(crate) id: QueueId,
     pub(crate) durable: bool,
     pub(crate) auto_delete: bool,
+    pub(crate) settings: Option<Arc<Settings>>,
     /// In the order of their sequences, with gaps where chunks were settled.
     pub(crate) chunks: VecDeque<Chunk>,
     /// The sequence of the next message.
@@ -81,6 +84,7 @@ impl Queue {
             id: spec.id,
             durable: spec.durable,
             auto_delete: spec.auto_delete,
+            settings: spec.settings,
             chunks: VecDeque::new(),
             next: Sequence(0),
             cursor: Sequence(0),

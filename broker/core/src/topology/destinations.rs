@@ -111,6 +111,7 @@ mod tests {
         Target::Queue(RouteTarget {
             queue: QueueId(n),
             durable: n.is_multiple_of(2),
+            delays: false,
         })
     }
 

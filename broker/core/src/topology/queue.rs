@@ -40,6 +40,7 @@ impl Queue {
         RouteTarget {
             queue: self.id,
             durable: self.durable,
+            delays: false,
         }
     }
 

@@ -15,6 +15,8 @@ pub struct RouteTarget {
     pub queue: QueueId,
     /// Whether it survives a restart, and with it the persistent messages in it.
     pub durable: bool,
+    /// It belongs to a delayed-message exchange: it takes a record of its own, which says until when the message is held back.
+    pub delays: bool,
 }
 
 /// Why a message cannot be published.

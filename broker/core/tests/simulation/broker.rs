@@ -1,11 +1,15 @@
 //! The broker around the shards, as far as they need one: effects are kept and carried out later, in any order that the contract allows.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use stoa_core::ids::{BodyId, ConsumerId, OutletId, QueueId, Sequence};
 use stoa_core::log::{self, LogRecord, LogWriter};
 use stoa_core::record::Records;
-use stoa_core::shard::{Command, Consumer, Delivery, Effects, QueueSpec, Restored, Shard, ShardLimits, StoredChunk, StoredError};
+use stoa_core::settings::Settings;
+use stoa_core::shard::{
+    Command, Consumer, Delivery, Effects, Letter, QueueSpec, Restored, Shard, ShardLimits, StoredChunk, StoredError,
+};
 
 use crate::bodies::{Bodies, Shared};
 use crate::disk::{Disk, Write};
@@ -72,6 +76,19 @@ pub struct Sink {
 }
 
 impl Effects for Sink {
+    fn lend(&mut self, _consumer: &Consumer, wanted: u32) -> u32 {
+        wanted
+    }
+    fn dead(&mut self, letter: Letter<'_>) {
+        panic!("nothing dies here: {:?}", letter.reason);
+    }
+    fn refused(&mut self, queue: QueueId, _settings: &Arc<Settings>, _records: Records<'_>, _dead_letter: bool) {
+        panic!("queue {queue} takes everything");
+    }
+    fn expired(&mut self, queue: QueueId) {
+        panic!("queue {queue} stays");
+    }
+
     fn deliver(&mut self, delivery: Delivery<'_>) {
         self.seen.saw(if delivery.redelivered { "redeliver" } else { "deliver" });
         if delivery.records.iter().any(|record| record.body_ref().is_some()) {
@@ -334,8 +351,8 @@ impl Broker {
             self.bodies.borrow_mut().found(id, octets, true);
         }
         self.shards = new_shards(self.shards.len(), self.limits, &self.bodies);
-        for &queue in queues {
-            self.shard(queue.id).0.create(queue);
+        for queue in queues {
+            self.shard(queue.id).0.create(queue.clone());
         }
         let mut obsolete = Vec::new();
         for (key, value) in self.disk.tables.index.clone() {

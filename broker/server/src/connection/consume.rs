@@ -4,15 +4,17 @@ use std::sync::Arc;
 
 use stoa_amqp::{Method, ReplyCode, ShortString, fast};
 use stoa_amqp::{basic, channel, confirm};
-use stoa_core::channel::Settled;
 use stoa_core::ids::DeliveryTag;
-use stoa_core::shard::{Consumer, GetOutcome};
+use stoa_core::shard::{Consumer, GetOutcome, ReturnCause};
 
 use super::error::Exception;
 use super::publish::Batch;
 use super::session::{Open, Outcome, Wait, misplaced};
 use crate::broker::Broker;
 use crate::outlet::ConsumerRef;
+
+/// `basic.ack`, by class and method.
+const ACK: (u16, u16) = (60, 80);
 
 /// What a client says of its deliveries: `basic.ack`, `basic.nack` or `basic.reject`.
 struct Settlement {
@@ -150,6 +152,8 @@ impl Open {
             no_ack: consume.no_ack,
             exclusive: consume.exclusive,
             prefetch: self.channels.get(&number).map_or(0, |channel| channel.prefetch),
+            limited: false,
+            priority: 0,
             arguments: consume.arguments.to_table(),
         };
         let reference = ConsumerRef {
@@ -255,17 +259,11 @@ impl Open {
             None => Ok(()),
         };
         known.map_err(|error| Exception::new(ReplyCode::PreconditionFailed, wanted.cause, error.to_string()))?;
-        for Settled {
-            queue,
-            consumer,
-            first,
-            count,
-        } in settled
-        {
-            if wanted.requeue {
-                batch.requeue(broker, queue, consumer, first, count);
-            } else {
-                batch.settle(broker, queue, consumer, first, count);
+        for settled in &settled {
+            match (wanted.cause, wanted.requeue) {
+                (_, true) => batch.requeue(broker, settled, ReturnCause::GivenBack),
+                (ACK, _) => batch.settle(broker, settled),
+                (_, false) => batch.reject(broker, settled),
             }
         }
         Ok(None)
@@ -281,14 +279,8 @@ impl Open {
             .channel(number)
             .map(|out| out.unacked.take_all())
             .unwrap_or_default();
-        for Settled {
-            queue,
-            consumer,
-            first,
-            count,
-        } in unacked
-        {
-            batch.requeue(broker, queue, consumer, first, count);
+        for unacked in &unacked {
+            batch.requeue(broker, unacked, ReturnCause::GivenBack);
         }
         batch.submit(broker, &self.outlet, &self.route);
         Ok(None)

@@ -160,6 +160,7 @@ impl Open {
                     id: queue.id,
                     durable: queue.durable && queue.exclusive.is_none(),
                     auto_delete: queue.auto_delete,
+                    settings: None,
                 };
                 broker.shard_of(queue.id).lock().shard.create(spec);
             }

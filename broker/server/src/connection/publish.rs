@@ -6,8 +6,10 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 use stoa_amqp::content::{self, ContentHeader};
 use stoa_amqp::{ReplyCode, Table, fast};
-use stoa_core::ids::{ConsumerId, QueueId, Sequence};
+use stoa_core::channel::Settled;
+use stoa_core::ids::QueueId;
 use stoa_core::record::{self, BodyRef, flags};
+use stoa_core::shard::ReturnCause;
 use stoa_core::topology::{RouteError, RouteTarget};
 
 use super::error::Exception;
@@ -109,7 +111,13 @@ impl Batch {
         &mut self.per_shard[broker.shard_index(queue)]
     }
 
-    pub(crate) fn settle(&mut self, broker: &Broker, queue: QueueId, consumer: Option<ConsumerId>, first: Sequence, count: u32) {
+    pub(crate) fn settle(&mut self, broker: &Broker, settled: &Settled) {
+        let Settled {
+            queue,
+            consumer,
+            first,
+            count,
+        } = *settled;
         self.acknowledged += u64::from(count);
         self.ops(broker, queue).push(Op::Settle {
             queue,
@@ -119,8 +127,31 @@ impl Batch {
         });
     }
 
-    pub(crate) fn requeue(&mut self, broker: &Broker, queue: QueueId, consumer: Option<ConsumerId>, first: Sequence, count: u32) {
+    pub(crate) fn requeue(&mut self, broker: &Broker, settled: &Settled, cause: ReturnCause) {
+        let Settled {
+            queue,
+            consumer,
+            first,
+            count,
+        } = *settled;
         self.ops(broker, queue).push(Op::Requeue {
+            queue,
+            consumer,
+            first,
+            count,
+            cause,
+        });
+    }
+
+    pub(crate) fn reject(&mut self, broker: &Broker, settled: &Settled) {
+        let Settled {
+            queue,
+            consumer,
+            first,
+            count,
+        } = *settled;
+        self.acknowledged += u64::from(count);
+        self.ops(broker, queue).push(Op::Reject {
             queue,
             consumer,
             first,

@@ -6,8 +6,8 @@ use hashbrown::HashMap;
 use stoa_amqp::frame::{Frame, FrameKind};
 use stoa_amqp::{Method, ReplyCode, ShortStr, ShortString, fast, frame};
 use stoa_amqp::{channel, connection};
-use stoa_core::channel::Settled;
 use stoa_core::ids::ConnectionId;
+use stoa_core::shard::ReturnCause;
 use stoa_core::topology::Actor;
 
 use super::content::{Incoming, method_instead_of_content};
@@ -339,14 +339,8 @@ impl Open {
         let Some(mut out) = self.outlet.lock().close_channel(number) else {
             return;
         };
-        for Settled {
-            queue,
-            consumer,
-            first,
-            count,
-        } in out.unacked.take_all()
-        {
-            batch.requeue(broker, queue, consumer, first, count);
+        for unacked in out.unacked.take_all() {
+            batch.requeue(broker, &unacked, ReturnCause::Lost);
         }
         batch.submit(broker, &self.outlet, &self.route);
     }

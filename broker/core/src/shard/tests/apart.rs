@@ -9,6 +9,7 @@ use stoa_amqp::{ShortString, Table};
 use crate::ids::{BodyId, ConnectionId, ConsumerId, OutletId};
 use crate::log::{self, LogWriter};
 use crate::record::{self, BodyRef, Records, flags};
+use crate::settings::Settings;
 use crate::shard::*;
 
 const QUEUE: QueueId = QueueId(1);
@@ -18,6 +19,7 @@ const SPEC: QueueSpec = QueueSpec {
     id: QUEUE,
     durable: true,
     auto_delete: false,
+    settings: None,
 };
 
 /// A store, and a list of what happened to messages.
@@ -34,6 +36,19 @@ struct Sink {
 }
 
 impl Effects for Sink {
+    fn lend(&mut self, _consumer: &Consumer, wanted: u32) -> u32 {
+        wanted
+    }
+    fn dead(&mut self, letter: Letter<'_>) {
+        panic!("nothing dies here: {:?}", letter.reason);
+    }
+    fn refused(&mut self, queue: QueueId, _settings: &Arc<Settings>, _records: Records<'_>, _dead_letter: bool) {
+        panic!("queue {queue} takes everything");
+    }
+    fn expired(&mut self, queue: QueueId) {
+        panic!("queue {queue} stays");
+    }
+
     fn deliver(&mut self, delivery: Delivery<'_>) {
         self.events
             .borrow_mut()
@@ -139,6 +154,8 @@ impl Fixture {
                     no_ack,
                     exclusive: false,
                     prefetch: 0,
+                    limited: false,
+                    priority: 0,
                     arguments: Table::default(),
                 };
                 shard.consume(queue, consumer).expect("nobody else is there");
@@ -167,6 +184,7 @@ impl Fixture {
                         consumer,
                         first,
                         count,
+                        cause: ReturnCause::GivenBack,
                     },
                     sink,
                 );

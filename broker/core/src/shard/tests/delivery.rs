@@ -174,6 +174,7 @@ fn get_takes_the_next_message() {
         consumer: None,
         first: Sequence(0),
         count: 1,
+        cause: crate::shard::ReturnCause::GivenBack,
     });
     assert_eq!(t.get(true), Ok((0, true)));
     assert_eq!(t.get(true), Ok((2, false)));
@@ -226,6 +227,7 @@ fn the_last_consumer_of_an_auto_delete_queue_is_told_of() {
         id,
         durable: false,
         auto_delete: true,
+        settings: None,
     });
     for consumer in [1, 2, 3] {
         let consumer = Consumer {
@@ -260,6 +262,7 @@ fn commands_for_what_is_gone_do_nothing() {
         consumer,
         first,
         count: 1,
+        cause: crate::shard::ReturnCause::GivenBack,
     });
     t.apply(Command::Resume { outlet: ConnectionId(1) });
     t.apply(Command::Gone { outlet: ConnectionId(1) });

@@ -19,9 +19,11 @@ use stoa_amqp::{ShortString, Table};
 use crate::ids::{BodyId, ConnectionId, ConsumerId, OutletId, QueueId, Sequence};
 use crate::log::{self, LogRecord, LogWriter};
 use crate::record::{self, Records, flags};
+use crate::settings::Settings;
 use crate::shard::stored::{self, HEAD};
 use crate::shard::{
-    Command, ConsumeError, Consumer, Delivery, Effects, GetOutcome, IndexEntry, QueueSpec, Shard, ShardLimits, StoredChunk, StoredError,
+    Command, ConsumeError, Consumer, Delivery, Effects, GetOutcome, IndexEntry, Letter, QueueSpec, ReturnCause, Shard, ShardLimits,
+    StoredChunk, StoredError,
 };
 
 const QUEUE: QueueId = QueueId(1);
@@ -47,6 +49,19 @@ impl Sink {
 }
 
 impl Effects for Sink {
+    fn lend(&mut self, _consumer: &Consumer, wanted: u32) -> u32 {
+        wanted
+    }
+    fn dead(&mut self, letter: Letter<'_>) {
+        panic!("nothing dies here: {:?}", letter.reason);
+    }
+    fn refused(&mut self, queue: QueueId, _settings: &Arc<Settings>, _records: Records<'_>, _dead_letter: bool) {
+        panic!("queue {queue} takes everything");
+    }
+    fn expired(&mut self, queue: QueueId) {
+        panic!("queue {queue} stays");
+    }
+
     fn deliver(&mut self, delivery: Delivery<'_>) {
         let Delivery {
             consumer,
@@ -124,6 +139,7 @@ impl Bench {
             id: QUEUE,
             durable,
             auto_delete: false,
+            settings: None,
         });
         Self {
             shard,
@@ -186,6 +202,8 @@ impl Bench {
             no_ack: false,
             exclusive: false,
             prefetch: 0,
+            limited: false,
+            priority: 0,
             arguments: Table::default(),
         }
     }
@@ -221,6 +239,7 @@ impl Bench {
             consumer,
             first: Sequence(first),
             count,
+            cause: ReturnCause::GivenBack,
         });
     }
 

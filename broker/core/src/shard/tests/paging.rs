@@ -216,6 +216,7 @@ fn many_queues_page_out_even_heads_and_tails() {
             id: QueueId(id),
             durable: false,
             auto_delete: false,
+            settings: None,
         });
         let mut run = Vec::new();
         (0..100).for_each(|_| record::push(&mut run, 0, 0, b"\0\x01q", b"", b"body of a message"));
@@ -272,6 +273,7 @@ fn small_tails_give_up_the_room_that_they_do_not_use() {
             id: QueueId(id),
             durable: false,
             auto_delete: false,
+            settings: None,
         });
         let mut run = Vec::new();
         (0..2).for_each(|_| record::push(&mut run, 0, 0, b"\0\x01q", b"", &[0; 250_000]));

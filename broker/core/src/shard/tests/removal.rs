@@ -74,6 +74,7 @@ fn lists_do_not_fill_with_queues_that_are_gone() {
             id,
             durable: true,
             auto_delete: false,
+            settings: None,
         });
         let mut run = Vec::new();
         (0..300).for_each(|_| record::push(&mut run, flags::PERSISTENT, 0, b"\0\x01q", b"", b"12345678"));

@@ -245,9 +245,21 @@ fn a_route_is_appended() {
     let before = RouteTarget {
         queue: QueueId(9),
         durable: false,
+        delays: false,
     };
     let mut out = vec![before, before];
     site.topology.route("/", b"amq.fanout", b"", &mut || None, &mut out).unwrap();
     let id = site.topology.find_queue("/", b"q0").unwrap().id;
-    assert_eq!(out, [before, before, RouteTarget { queue: id, durable: true }]);
+    assert_eq!(
+        out,
+        [
+            before,
+            before,
+            RouteTarget {
+                queue: id,
+                durable: true,
+                delays: false
+            }
+        ]
+    );
 }

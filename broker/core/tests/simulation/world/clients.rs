@@ -3,7 +3,7 @@
 use stoa_core::channel::{Confirm, Settled, Ticket};
 use stoa_core::ids::{ConsumerId, DeliveryTag, Epoch};
 use stoa_core::record::{self, Records, flags};
-use stoa_core::shard::{Command, Consumer, GetOutcome};
+use stoa_core::shard::{Command, Consumer, GetOutcome, ReturnCause};
 
 use super::{World, consumer};
 use crate::broker::{Delivered, ids};
@@ -21,7 +21,7 @@ impl World {
             .cycle()
             .skip(start)
             .take(fan_out.min(self.queues.len()))
-            .copied()
+            .cloned()
             .collect();
         let count = if self.rng.percent(20) {
             self.rng.range(50, 400)
@@ -123,7 +123,7 @@ impl World {
     pub(super) fn settle(&mut self) {
         let at = self.rng.below(self.clients.len());
         let client = &mut self.clients[at];
-        let tags: Vec<_> = client.held.keys().copied().collect();
+        let tags: Vec<_> = client.held.keys().cloned().collect();
         let requeue = self.rng.percent(20);
         let mut out = Vec::new();
         for _ in 0..self.rng.range(1, 5) {
@@ -171,6 +171,7 @@ impl World {
                     consumer,
                     first,
                     count,
+                    cause: ReturnCause::GivenBack,
                 }
             } else {
                 Command::Settle {

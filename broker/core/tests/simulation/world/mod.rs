@@ -135,8 +135,9 @@ impl World {
             id: QueueId(self.fresh_id()),
             durable: self.rng.percent(80),
             auto_delete: self.rng.percent(10),
+            settings: None,
         };
-        self.broker.shard(spec.id).0.create(spec);
+        self.broker.shard(spec.id).0.create(spec.clone());
         self.queues.push(spec);
     }
 
@@ -270,6 +271,8 @@ fn consumer(id: ConsumerId, outlet: ConnectionId) -> Consumer {
         no_ack: true,
         exclusive: false,
         prefetch: 0,
+        limited: false,
+        priority: 0,
         arguments: Table::default(),
     }
 }
