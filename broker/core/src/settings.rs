@@ -4,7 +4,7 @@
 use stoa_amqp::ShortString;
 
 /// What a queue is set to do. Absent is what RabbitMQ does without the argument. Times are in milliseconds.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Settings {
     /// How long a message may stay (`x-message-ttl`); a message's own `expiration` counts if it is shorter.
     pub message_ttl_ms: Option<u64>,
@@ -43,7 +43,7 @@ pub struct Settings {
 }
 
 /// What becomes of messages above a queue's maximum.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Overflow {
     /// Messages at the head make room (`drop-head`).
     #[default]
@@ -55,7 +55,7 @@ pub enum Overflow {
 }
 
 /// Where dead letters go.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct DeadLetterTo {
     /// To this exchange (`x-dead-letter-exchange`).
     pub exchange: ShortString,
@@ -66,7 +66,7 @@ pub struct DeadLetterTo {
 }
 
 /// How long messages wait that came back (RabbitMQ 4.3, `x-delayed-retry-*`): `min` times the number of returns, at most `max`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Retry {
     /// Which ones.
     pub of: RetryOf,
@@ -79,7 +79,7 @@ pub struct Retry {
 }
 
 /// Which returned messages wait.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RetryOf {
     /// All of them.
     All,

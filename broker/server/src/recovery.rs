@@ -52,7 +52,7 @@ pub(crate) fn recover(store: &mut Store, config: &Config) -> Result<Recovered, R
             id: queue.id,
             durable: queue.durable,
             auto_delete: queue.auto_delete,
-            settings: None,
+            settings: topology.settings(queue.id),
         };
         shard_of(&mut shards, queue.id).create(spec);
     }

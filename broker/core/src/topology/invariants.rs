@@ -3,6 +3,7 @@
 use super::Topology;
 use super::bindings::Destination;
 use super::destinations::Target;
+use super::queue::Known;
 use super::vhost::Vhost;
 use std::sync::Arc;
 
@@ -15,7 +16,12 @@ impl Topology {
         assert!(self.ids.next <= self.ids.reserved, "ids are written down before they are given out");
         let declared: usize = self.vhosts.values().map(|vhost| vhost.queues.len()).sum();
         assert_eq!(self.queues.len(), declared, "every queue is known by its id");
-        for (id, queue) in &self.queues {
+        for (id, Known { queue, settings }) in &self.queues {
+            assert_eq!(
+                *settings.clone().unwrap_or_default(),
+                self.settings_of(queue),
+                "{queue:?} is set to do what is asked of it"
+            );
             assert_eq!(*id, queue.id);
             assert!(queue.id.0 < self.ids.next, "{queue:?} has an id that was given out");
             let by_name = self.vhosts.get(&queue.vhost).and_then(|vhost| vhost.queues.get(&queue.name));
@@ -32,7 +38,7 @@ impl Topology {
             assert!(!(queue.durable && queue.exclusive.is_some()), "{queue:?} goes with its connection");
         }
         let own: usize = self.exclusive.values().map(|own| own.len()).sum();
-        assert_eq!(own, self.queues.values().filter(|queue| queue.exclusive.is_some()).count());
+        assert_eq!(own, self.queues.values().filter(|known| known.queue.exclusive.is_some()).count());
         for user in self.users() {
             assert!(
                 user.all_permissions().all(|(vhost, _)| self.has_vhost(vhost)),

@@ -7,6 +7,7 @@ use super::exchange::Exchange;
 use super::queue::Queue;
 use super::vhost::Vhost;
 use crate::ids::QueueId;
+use crate::settings::Settings;
 use std::sync::Arc;
 
 impl Topology {
@@ -71,7 +72,13 @@ impl Topology {
     /// The queue of that id, if it still exists.
     #[must_use]
     pub fn queue_by_id(&self, id: QueueId) -> Option<Arc<Queue>> {
-        self.queues.get(&id).cloned()
+        self.queues.get(&id).map(|known| known.queue.clone())
+    }
+
+    /// What the queue of that id is set to do; `None` if that is nothing special.
+    #[must_use]
+    pub fn settings(&self, id: QueueId) -> Option<Arc<Settings>> {
+        self.queues.get(&id)?.settings.clone()
     }
 
     fn exchange_in(&self, vhost: &str, exchange: &[u8]) -> Option<(&Vhost, ExchangeId)> {

@@ -23,6 +23,7 @@ mod queue;
 mod queue_arguments;
 mod restore;
 mod route;
+mod settings;
 #[cfg(test)]
 mod tests;
 mod vhost;
@@ -62,7 +63,8 @@ pub struct Actor<'a> {
 pub struct Topology {
     vhosts: HashMap<Arc<str>, Vhost>,
     users: HashMap<Arc<str>, User>,
-    queues: HashMap<QueueId, Arc<Queue>>,
+    queues: HashMap<QueueId, queue::Known>,
+    settings: settings::SettingsPool,
     /// The exclusive queues of each connection that has any.
     exclusive: HashMap<ConnectionId, BTreeSet<QueueId>>,
     ids: queue::Ids,
@@ -85,6 +87,7 @@ impl Topology {
             vhosts: [(vhost.name.clone(), vhost)].into_iter().collect(),
             users: [(guest.name.clone(), guest)].into_iter().collect(),
             queues: HashMap::new(),
+            settings: settings::SettingsPool::default(),
             exclusive: HashMap::new(),
             ids: queue::Ids::default(),
         }

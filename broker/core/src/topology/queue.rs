@@ -4,9 +4,11 @@ use super::change::{Change, Key, Kind};
 use super::equivalence::{check_argument, check_property};
 use super::error::{Permission, Resource, ResourceKind, TopologyError};
 use super::queue_arguments::{self, COMPARED, QueueType, TYPE};
+use super::settings::Asked;
 use super::vhost::queue_key;
 use super::{Actor, RouteTarget, Topology, new_name, stripped};
 use crate::ids::{ConnectionId, QueueId};
+use crate::settings::Settings;
 use std::sync::Arc;
 use stoa_amqp::{ShortString, Table, Value};
 
@@ -69,6 +71,11 @@ impl Queue {
         }
     }
 
+    /// What was found valid when it was declared.
+    pub(super) fn queue_type(&self) -> QueueType {
+        QueueType::of(&self.arguments, &self.resource()).unwrap_or_default()
+    }
+
     fn check_equivalence(&self, actor: &Actor<'_>, declare: &QueueDeclare<'_>) -> Result<(), TopologyError> {
         let resource = self.resource();
         if self.exclusive != declare.exclusive.then_some(actor.connection) {
@@ -127,8 +134,17 @@ impl QueueDeclare<'_> {
 pub struct Declared {
     /// The queue.
     pub queue: Arc<Queue>,
+    /// What it is set to do; `None` if that is nothing special.
+    pub settings: Option<Arc<Settings>>,
     /// It is new: its shard must be told.
     pub created: bool,
+}
+
+/// A queue, and what it is set to do, which policies may change.
+#[derive(Clone, Debug)]
+pub(super) struct Known {
+    pub(super) queue: Arc<Queue>,
+    pub(super) settings: Option<Arc<Settings>>,
 }
 
 /// Gives out the ids of queues, each once, restarts included: so many are written down as used before the first of them is.
@@ -181,7 +197,7 @@ impl Topology {
         if declare.passive {
             self.check_any(actor, &resource)?;
             let queue = self.queue(actor, &name)?;
-            return Ok(Declared { queue, created: false });
+            return Ok(self.declared(queue, false));
         }
         if name.is_empty() {
             let queue_type = QueueType::of(&declare.arguments, &resource)?;
@@ -199,10 +215,7 @@ impl Topology {
         self.check(actor, Permission::Configure, &resource)?;
         if let Some(queue) = vhost.queues.get(&*name) {
             queue.check_equivalence(actor, declare)?;
-            return Ok(Declared {
-                queue: queue.clone(),
-                created: false,
-            });
+            return Ok(self.declared(queue.clone(), false));
         }
         let name = new_name(ResourceKind::Queue, &name)?;
         self.check_exchange_argument(actor, queue_arguments::DEAD_LETTER_EXCHANGE, &declare.arguments, &resource)?;
@@ -223,7 +236,25 @@ impl Topology {
             changes.push(queue.record());
         }
         self.add_queue(queue.clone());
-        Ok(Declared { queue, created: true })
+        Ok(self.declared(queue, true))
+    }
+
+    fn declared(&self, queue: Arc<Queue>, created: bool) -> Declared {
+        Declared {
+            settings: self.settings(queue.id),
+            queue,
+            created,
+        }
+    }
+
+    /// What is asked of a queue, by its arguments.
+    pub(super) fn settings_of(&self, queue: &Queue) -> Settings {
+        let asked = Asked {
+            queue_type: queue.queue_type(),
+            arguments: &queue.arguments,
+            policy: None,
+        };
+        asked.settings()
     }
 
     /// The queue of that name, for one who may use it. Permissions are not looked at.
@@ -264,7 +295,12 @@ impl Topology {
         if let Some(connection) = queue.exclusive {
             self.exclusive.entry(connection).or_default().insert(queue.id);
         }
-        self.queues.insert(queue.id, queue.clone());
+        let settings = self.settings_of(&queue);
+        let known = Known {
+            settings: self.settings.share(settings),
+            queue: queue.clone(),
+        };
+        self.queues.insert(queue.id, known);
         if let Some(vhost) = self.vhosts.get_mut(&queue.vhost) {
             vhost.queues.insert(queue.name.clone(), queue);
         }

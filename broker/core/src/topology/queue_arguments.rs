@@ -3,6 +3,7 @@
 //! What an argument brings about is the business of whoever does it. An argument that is not known is kept and means nothing.
 
 use super::error::{Resource, TopologyError};
+use super::settings::multiplier_percent;
 use stoa_amqp::{Table, Value};
 
 pub(super) const TYPE: &str = "x-queue-type";
@@ -30,6 +31,10 @@ enum Check {
     Flag,
     /// A text.
     Text,
+    /// A factor by which delays grow.
+    Factor,
+    /// The name of a header.
+    Header,
     /// A text, which needs a dead-letter exchange.
     DeadLetterKey,
     /// One of these texts; if none of them, an error of this name.
@@ -37,7 +42,7 @@ enum Check {
 }
 
 /// The arguments that are looked at, in the order in which RabbitMQ looks at them.
-const CHECKS: [(&str, Check); 18] = [
+const CHECKS: [(&str, Check); 26] = [
     ("x-expires", Check::ExpiryNotZero),
     ("x-message-ttl", Check::Expiry),
     (DEAD_LETTER_EXCHANGE, Check::Text),
@@ -68,10 +73,21 @@ const CHECKS: [(&str, Check); 18] = [
             "invalid_queue_locator_arg",
         ),
     ),
+    (
+        "x-delayed-retry-type",
+        Check::OneOf(&["disabled", "all", "failed", "returned"], "invalid_delayed_retry_type"),
+    ),
+    ("x-delayed-retry-min", Check::ExpiryNotZero),
+    ("x-delayed-retry-max", Check::ExpiryNotZero),
+    ("x-delayed-retry-multiplier", Check::Factor),
+    ("x-expires-if-empty", Check::Flag),
+    ("x-group-by", Check::Header),
+    ("x-last-value-key", Check::Header),
+    ("x-message-deduplication", Check::Flag),
 ];
 
 /// The arguments that a second declaration must give as the first did. The queue type is compared apart.
-pub(super) const COMPARED: [&str; 16] = [
+pub(super) const COMPARED: [&str; 24] = [
     "x-expires",
     "x-message-ttl",
     DEAD_LETTER_EXCHANGE,
@@ -88,6 +104,14 @@ pub(super) const COMPARED: [&str; 16] = [
     "x-delivery-limit",
     "x-queue-master-locator",
     "x-queue-leader-locator",
+    "x-delayed-retry-type",
+    "x-delayed-retry-min",
+    "x-delayed-retry-max",
+    "x-delayed-retry-multiplier",
+    "x-expires-if-empty",
+    "x-group-by",
+    "x-last-value-key",
+    "x-message-deduplication",
 ];
 
 /// Looks at the values of the known arguments of a new queue.
@@ -114,6 +138,16 @@ impl Check {
             Self::ExpiryNotZero => match expiry(value)? {
                 0 => Err("{value_zero,0}".to_owned()),
                 _ => Ok(()),
+            },
+            Self::Factor => {
+                let is_factor = multiplier_percent(value).is_some();
+                is_factor
+                    .then_some(())
+                    .ok_or_else(|| "\"expected a number from 1 to 1000\"".to_owned())
+            }
+            Self::Header => match text(value)? {
+                name if (1..=255).contains(&name.len()) => Ok(()),
+                _ => Err("\"expected the name of a header\"".to_owned()),
             },
             Self::Priority => match non_negative(value)? {
                 n if n > 255 => Err(format!("{{max_value_exceeded,{n}}}")),

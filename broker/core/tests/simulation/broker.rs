@@ -7,9 +7,7 @@ use stoa_core::ids::{BodyId, ConsumerId, OutletId, QueueId, Sequence};
 use stoa_core::log::{self, LogRecord, LogWriter};
 use stoa_core::record::Records;
 use stoa_core::settings::Settings;
-use stoa_core::shard::{
-    Command, Consumer, Delivery, Effects, Letter, QueueSpec, Restored, Shard, ShardLimits, StoredChunk, StoredError,
-};
+use stoa_core::shard::{Command, Consumer, Delivery, Effects, Letter, QueueSpec, Restored, Shard, ShardLimits, StoredChunk, StoredError};
 
 use crate::bodies::{Bodies, Shared};
 use crate::disk::{Disk, Write};

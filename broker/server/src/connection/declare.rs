@@ -160,14 +160,22 @@ impl Open {
                     id: queue.id,
                     durable: queue.durable && queue.exclusive.is_none(),
                     auto_delete: queue.auto_delete,
-                    settings: None,
+                    settings: declared.settings.clone(),
                 };
                 broker.shard_of(queue.id).lock().shard.create(spec);
             }
             Ok::<_, TopologyError>(declared)
         });
-        let queue = done.outcome.map_err(|error| Exception::of_topology(&error, cause))?.queue;
-        let counts = broker.counts(queue.id);
+        let declared = done.outcome.map_err(|error| Exception::of_topology(&error, cause))?;
+        let queue = declared.queue;
+        let counts = broker.shard_of(queue.id).look(broker, |running| {
+            if !declared.created {
+                // Whoever asks for it uses it (RabbitMQ, `x-expires`), a passive declaration included.
+                running.shard.touch(queue.id);
+            }
+            running.shard.counts(queue.id)
+        });
+        let counts = counts.unwrap_or_default();
         if let Some(channel) = self.channels.get_mut(&number) {
             channel.last_queue = Some(queue.name.clone());
         }

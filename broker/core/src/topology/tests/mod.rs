@@ -10,6 +10,7 @@ mod model;
 mod queue_arguments;
 mod random;
 mod routing;
+mod settings;
 
 use super::*;
 use crate::ids::ConnectionId;

@@ -48,6 +48,36 @@ fn numbers() {
 }
 
 #[test]
+fn retries_and_other_extensions() {
+    check(&[("x-delayed-retry-type", text("failed"))], Ok(()));
+    check(&[("x-delayed-retry-type", text("never"))], Err("invalid_delayed_retry_type"));
+    for argument in ["x-delayed-retry-min", "x-delayed-retry-max"] {
+        check(&[(argument, Value::from(1))], Ok(()));
+        check(&[(argument, Value::from(0))], Err("{value_zero,0}"));
+        check(&[(argument, Value::from(-3))], Err("{value_negative,-3}"));
+        check(&[(argument, Value::from(true))], Err("\"expected integer, got bool\""));
+    }
+    for good in [Value::from(2), Value::F64(1.5), Value::F32(1.0)] {
+        check(&[("x-delayed-retry-multiplier", good)], Ok(()));
+    }
+    for bad in [Value::from(0), Value::F64(0.5), Value::F64(f64::NAN), text("2")] {
+        let outcome = Site::new().declare_queue(QueueDeclare {
+            name: b"q",
+            arguments: table([("x-delayed-retry-multiplier", bad)]),
+            ..QueueDeclare::default()
+        });
+        let why = "\"expected a number from 1 to 1000\"";
+        let expected = format!("invalid arg 'x-delayed-retry-multiplier' for queue 'q' in vhost '/': {why}");
+        assert_eq!(outcome.map(drop), refused(ReplyCode::PreconditionFailed, &expected));
+    }
+    check(&[("x-expires-if-empty", text("yes"))], Err("{unacceptable_type,longstr}"));
+    check(&[("x-message-deduplication", Value::from(1))], Err("{unacceptable_type,signedint}"));
+    check(&[("x-group-by", text("customer"))], Ok(()));
+    check(&[("x-group-by", text(""))], Err("\"expected the name of a header\""));
+    check(&[("x-last-value-key", Value::from(1))], Err("{unacceptable_type,signedint}"));
+}
+
+#[test]
 fn texts() {
     let dead = ("x-dead-letter-exchange", text("dead"));
     check(std::slice::from_ref(&dead), Ok(()));
