@@ -16,6 +16,7 @@ use crate::commit::Commits;
 use crate::config::Config;
 use crate::pager::Pager;
 use crate::shards::ShardCell;
+use crate::timers::Timers;
 
 /// A running broker. The HTTP surface reads it, connections and threads share it.
 #[derive(Debug)]
@@ -25,6 +26,7 @@ pub struct Broker {
     /// Changes with every change of the topology: cached routes are good for one version.
     pub(crate) topology_version: AtomicU64,
     pub(crate) shards: Vec<ShardCell>,
+    pub(crate) timers: Arc<Timers>,
     pub(crate) commits: Commits,
     pub(crate) pager: Pager,
     pub(crate) bodies: Bodies,
@@ -69,6 +71,7 @@ pub(crate) struct Parts<'j> {
     pub(crate) config: Config,
     pub(crate) topology: Topology,
     pub(crate) shards: Vec<ShardCell>,
+    pub(crate) timers: Arc<Timers>,
     pub(crate) pager: Pager,
     pub(crate) bodies: Bodies,
     pub(crate) runtimes: Vec<Handle>,
@@ -86,6 +89,7 @@ impl Broker {
             }),
             topology_version: AtomicU64::new(1),
             shards: parts.shards,
+            timers: parts.timers,
             commits: Commits::new(parts.journal.next_number()),
             pager: parts.pager,
             bodies: parts.bodies,

@@ -5,6 +5,7 @@
 //!                                                      |                                      ^
 //!                                                      +-> commit (journal) -> durable -------+
 //!                                                      +-> pager (tables)
+//! timers -> shards, when they are due
 //! ```
 
 mod bodies;
@@ -19,6 +20,7 @@ mod overview;
 mod pager;
 mod recovery;
 mod shards;
+mod timers;
 
 use std::io;
 use std::net::SocketAddr;
@@ -68,6 +70,7 @@ pub struct Running {
     pub amqp: SocketAddr,
     commit: JoinHandle<Journal>,
     pager: JoinHandle<()>,
+    timers: JoinHandle<()>,
 }
 
 /// How long clients have to take leave when the broker stops.
@@ -95,16 +98,18 @@ pub fn start(config: Config) -> Result<Running, StartError> {
     let recovered = recovery::recover(&mut store, &config)?;
     let (pager, pages) = pager::Pager::new(store.tables);
     let runtimes = (0..config.threads).map(runtime).collect::<io::Result<Vec<_>>>()?;
+    let timers = Arc::new(timers::Timers::new(recovered.shards.len()));
     let shards = recovered
         .shards
         .into_iter()
         .enumerate()
-        .map(|(index, shard)| shards::ShardCell::new(index, shard))
+        .map(|(index, shard)| shards::ShardCell::new(index, shard, timers.clone()))
         .collect();
     let broker = Arc::new(Broker::new(broker::Parts {
         config,
         topology: recovered.topology,
         shards,
+        timers,
         pager,
         bodies: recovered.bodies,
         runtimes,
@@ -122,12 +127,23 @@ pub fn start(config: Config) -> Result<Running, StartError> {
             .name("pager".into())
             .spawn(move || pager::run(&broker, &pages))?
     };
+    let timers = {
+        let broker = broker.clone();
+        std::thread::Builder::new()
+            .name("timers".into())
+            .spawn(move || timers::run(&broker))?
+    };
+    // What became due while the broker was away, and what becomes due without anybody coming.
+    for cell in &broker.shards {
+        cell.run_soon(&broker);
+    }
     broker.runtimes[0].spawn(listener::accept(broker.clone(), listener));
     Ok(Running {
         broker,
         amqp,
         commit,
         pager,
+        timers,
     })
 }
 
@@ -152,6 +168,10 @@ impl Running {
         let began = Instant::now();
         while !broker.connections.lock().is_empty() && began.elapsed() < FAREWELL {
             std::thread::sleep(Duration::from_millis(5));
+        }
+        broker.timers.stop();
+        if self.timers.join().is_err() {
+            tracing::error!("the thread of the timers has panicked");
         }
         broker.commits.stop();
         let journal = self.commit.join();

@@ -1,6 +1,7 @@
 //! The shards and who runs them: whoever brings a batch and finds the shard idle runs it on the spot, otherwise the batch waits in the
 //! shard's inbox for whoever is running it (flat combining). A queue belongs to exactly one shard.
 
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
@@ -16,6 +17,7 @@ use crate::broker::Broker;
 use crate::dispatch::{Dispatch, ToOutlets};
 use crate::outlet::Outlet;
 use crate::pager::Page;
+use crate::timers::Timers;
 
 /// One shard, the lock that makes it one thread at a time, and the batches that wait for it.
 #[derive(Debug)]
@@ -31,6 +33,39 @@ pub(crate) struct ShardCell {
     /// Counts what a connection may wait for: chunks that were loaded or stored, and the end of pressure.
     progress: AtomicU64,
     progressed: Notify,
+    timers: Arc<Timers>,
+}
+
+/// A locked shard. It knows what time it is, and when it is let go of, the timers know when it is due.
+pub(crate) struct LockedShard<'c> {
+    running: MutexGuard<'c, Running>,
+    cell: &'c ShardCell,
+}
+
+impl<'c> LockedShard<'c> {
+    fn new(cell: &'c ShardCell, mut running: MutexGuard<'c, Running>) -> Self {
+        running.shard.advance(cell.timers.clock.now());
+        Self { running, cell }
+    }
+}
+
+impl Deref for LockedShard<'_> {
+    type Target = Running;
+    fn deref(&self) -> &Running {
+        &self.running
+    }
+}
+
+impl DerefMut for LockedShard<'_> {
+    fn deref_mut(&mut self) -> &mut Running {
+        &mut self.running
+    }
+}
+
+impl Drop for LockedShard<'_> {
+    fn drop(&mut self) {
+        self.cell.timers.set(self.cell.index, self.running.shard.next_due());
+    }
 }
 
 /// What is behind a shard's lock.
@@ -129,7 +164,7 @@ impl Waiting {
 const ROUNDS_MAX: usize = 16;
 
 impl ShardCell {
-    pub(crate) fn new(index: usize, shard: Shard) -> Self {
+    pub(crate) fn new(index: usize, shard: Shard, timers: Arc<Timers>) -> Self {
         Self {
             index,
             running: Mutex::new(Running {
@@ -142,13 +177,18 @@ impl ShardCell {
             pressed: AtomicBool::new(false),
             progress: AtomicU64::new(0),
             progressed: Notify::new(),
+            timers,
         }
     }
 
     /// The shard itself, for rare things. Whoever comes meanwhile leaves its work behind and goes: after the unlock,
     /// [`ShardCell::run_if_needed`] must follow.
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Running> {
-        self.running.lock()
+    pub(crate) fn lock(&self) -> LockedShard<'_> {
+        LockedShard::new(self, self.running.lock())
+    }
+
+    fn try_lock(&self) -> Option<LockedShard<'_>> {
+        self.running.try_lock().map(|running| LockedShard::new(self, running))
     }
 
     /// Calls `f` with the shard.
@@ -172,7 +212,7 @@ impl ShardCell {
 
     /// Applies a batch now, or leaves it to whoever is running the shard.
     pub(crate) fn submit(&self, broker: &Arc<Broker>, job: Job<'_>) {
-        if let Some(running) = self.running.try_lock() {
+        if let Some(running) = self.try_lock() {
             return self.run(broker, running, Some(job));
         }
         let batch = Waiting::Batch {
@@ -181,7 +221,7 @@ impl ShardCell {
             receipt: job.receipt.cloned(),
         };
         if self.leave(batch) > broker.config.limits.inbox_bytes_max {
-            let running = self.running.lock();
+            let running = self.lock();
             self.run(broker, running, None);
         } else {
             self.run_if_idle(broker);
@@ -228,7 +268,7 @@ impl ShardCell {
 
     /// Runs the shard if nobody does; otherwise whoever does will see the inbox.
     pub(crate) fn run_if_idle(&self, broker: &Arc<Broker>) {
-        if let Some(running) = self.running.try_lock() {
+        if let Some(running) = self.try_lock() {
             self.run(broker, running, None);
         }
     }
@@ -240,11 +280,11 @@ impl ShardCell {
     }
 
     /// Dispatches after something was changed behind the lock.
-    fn finish(&self, broker: &Arc<Broker>, running: MutexGuard<'_, Running>) {
+    fn finish(&self, broker: &Arc<Broker>, running: LockedShard<'_>) {
         self.run(broker, running, None);
     }
 
-    fn run(&self, broker: &Arc<Broker>, running: MutexGuard<'_, Running>, mut job: Option<Job<'_>>) {
+    fn run(&self, broker: &Arc<Broker>, running: LockedShard<'_>, mut job: Option<Job<'_>>) {
         let mut running = running;
         let mut rounds = 0;
         loop {
@@ -273,7 +313,7 @@ impl ShardCell {
             if rounds == ROUNDS_MAX {
                 return broker.run_later(self.index);
             }
-            match self.running.try_lock() {
+            match self.try_lock() {
                 Some(again) => running = again,
                 // Whoever has it looks at the inbox and at `unfinished` when it lets go.
                 None => return,
