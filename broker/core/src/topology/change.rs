@@ -10,6 +10,8 @@
 //!             6 queue       vhost, name
 //!             7 binding     vhost, source, 'q' or 'e' and destination, routing key; then, to the end of the key: the arguments, in order of
 //!                           their names, as the fields of an AMQP table
+//!             8 policy      vhost, name
+//!             9 operator    vhost, name
 //! value  version u8 = 1     the fields of an AMQP table, by name
 //! ```
 //! A reader ignores fields that it does not know and has a default for those that it misses; only what cannot be read so takes a new version. A kind
@@ -34,10 +36,12 @@ pub(super) enum Kind {
     Exchange = 5,
     Queue = 6,
     Binding = 7,
+    Policy = 8,
+    OperatorPolicy = 9,
 }
 
 impl Kind {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 9] = [
         Self::Ids,
         Self::Vhost,
         Self::User,
@@ -45,6 +49,8 @@ impl Kind {
         Self::Exchange,
         Self::Queue,
         Self::Binding,
+        Self::Policy,
+        Self::OperatorPolicy,
     ];
 }
 
@@ -144,6 +150,10 @@ impl<'a> Record<'a> {
             key: self.key.escape_ascii().to_string(),
             what,
         }
+    }
+
+    pub(super) fn fields(&self) -> &Table {
+        &self.fields
     }
 
     /// The next part of the key.

@@ -197,6 +197,9 @@ pub enum TopologyError {
         /// Of what.
         resource: Resource,
     },
+    /// The arguments hold tables within tables, deeper than a record of them can.
+    #[error("the arguments of {0} are nested too deep")]
+    Nesting(Resource),
     /// A routing key is a short string.
     #[error("a routing key is of at most 255 octets")]
     RoutingKey,
@@ -216,6 +219,7 @@ impl TopologyError {
             Self::Locked(_) => ReplyCode::ResourceLocked,
             Self::VhostName(_)
             | Self::RoutingKey
+            | Self::Nesting(_)
             | Self::InvalidName { .. }
             | Self::NamePrefix(_)
             | Self::ServerNamed(_)

@@ -4,7 +4,7 @@ use super::change::Change;
 use super::equivalence::{check_argument, check_property};
 use super::error::{Permission, Resource, ResourceKind, TopologyError};
 use super::vhost::exchange_key;
-use super::{Actor, Topology, new_name, stripped};
+use super::{Actor, Topology, check_depth, new_name, stripped};
 use std::fmt;
 use std::sync::Arc;
 use stoa_amqp::{ShortString, Table, Value};
@@ -82,8 +82,10 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    pub(super) fn alternate(&self) -> Option<ShortString> {
-        let name = self.arguments.get(ALTERNATE)?;
+    /// Where messages go that find no destination: its argument says so, or else the policies that it is under.
+    pub(super) fn alternate(&self, policy: Option<&Table>) -> Option<ShortString> {
+        let of_policy = || policy.and_then(|definition| definition.get(ALTERNATE));
+        let name = self.arguments.get(ALTERNATE).or_else(of_policy)?;
         ShortString::new(name.as_bytes()?).ok()
     }
 
@@ -165,6 +167,7 @@ impl Topology {
                 name,
             });
         }
+        check_depth(&declare.arguments, &resource)?;
         self.check_exchange_argument(actor, ALTERNATE, &declare.arguments, &resource)?;
         let exchange = Exchange {
             name,

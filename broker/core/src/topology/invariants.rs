@@ -16,10 +16,21 @@ impl Topology {
         assert!(self.ids.next <= self.ids.reserved, "ids are written down before they are given out");
         let declared: usize = self.vhosts.values().map(|vhost| vhost.queues.len()).sum();
         assert_eq!(self.queues.len(), declared, "every queue is known by its id");
-        for (id, Known { queue, settings }) in &self.queues {
+        for (id, known) in &self.queues {
+            let Known {
+                queue,
+                settings,
+                governing,
+            } = known;
+            let vhost = self.vhosts.get(&queue.vhost);
+            let expected = vhost.map(|vhost| vhost.policies.of_queue(queue.queue_type(), &queue.name));
+            assert!(
+                expected.is_some_and(|expected| expected.is(governing)),
+                "{queue:?} is under the policies that match"
+            );
             assert_eq!(
                 *settings.clone().unwrap_or_default(),
-                self.settings_of(queue),
+                Self::settings_of(queue, governing),
                 "{queue:?} is set to do what is asked of it"
             );
             assert_eq!(*id, queue.id);
@@ -51,10 +62,16 @@ impl Topology {
 
 impl Vhost {
     fn invariants(&self) {
+        self.policies.invariants();
         let mut by_ends = (0, 0);
         for (name, id) in &self.exchanges {
             let node = self.node(*id);
             assert_eq!(*name, node.exchange.name);
+            assert!(
+                node.governing.is(&self.policies.of_exchange(name)),
+                "{name} is under the policies that match"
+            );
+            assert_eq!(node.alternate, node.exchange.alternate(node.governing.definition().as_ref()));
             let (outgoing, incoming) = (self.bindings.of_source(*id), self.bindings.of_target(Target::Exchange(*id)));
             let is_bound = outgoing.inspect(|bound| assert_eq!(bound.source, *id)).count();
             assert_eq!(node.routes.is_empty(), is_bound == 0, "{name} routes by its bindings");

@@ -4,6 +4,7 @@ use super::Topology;
 use super::bindings::Binding;
 use super::destinations::{ExchangeId, Target};
 use super::exchange::Exchange;
+use super::policy::Governing;
 use super::queue::Queue;
 use super::vhost::Vhost;
 use crate::ids::QueueId;
@@ -79,6 +80,19 @@ impl Topology {
     #[must_use]
     pub fn settings(&self, id: QueueId) -> Option<Arc<Settings>> {
         self.queues.get(&id)?.settings.clone()
+    }
+
+    /// The policies that the queue of that id is under.
+    #[must_use]
+    pub fn governing_queue(&self, id: QueueId) -> Governing {
+        self.queues.get(&id).map(|known| known.governing.clone()).unwrap_or_default()
+    }
+
+    /// The policies that an exchange is under.
+    #[must_use]
+    pub fn governing_exchange(&self, vhost: &str, name: &[u8]) -> Governing {
+        let found = self.exchange_in(vhost, name);
+        found.map(|(vhost, id)| vhost.node(id).governing.clone()).unwrap_or_default()
     }
 
     fn exchange_in(&self, vhost: &str, exchange: &[u8]) -> Option<(&Vhost, ExchangeId)> {

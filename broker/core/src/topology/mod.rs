@@ -19,6 +19,7 @@ mod kinds;
 mod listing;
 mod password;
 mod permissions;
+mod policy;
 mod queue;
 mod queue_arguments;
 mod restore;
@@ -36,6 +37,7 @@ pub use exchange::{Exchange, ExchangeDeclare, ExchangeKind};
 pub use kinds::MatchError;
 pub use password::PasswordHash;
 pub use permissions::Permissions;
+pub use policy::{ApplyTo, Governing, Policy, PolicyError, PolicyKind, Reconfigured};
 pub use queue::{Declared, Queue, QueueDeclare};
 pub use route::{RouteError, RouteTarget};
 
@@ -44,7 +46,7 @@ use hashbrown::HashMap;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use stoa_amqp::ShortString;
+use stoa_amqp::{ShortString, Table};
 use vhost::Vhost;
 
 /// Who asks, and for which virtual host.
@@ -110,6 +112,14 @@ fn stripped(name: &[u8]) -> Cow<'_, [u8]> {
     } else {
         Cow::Borrowed(name)
     }
+}
+
+/// Arguments lie in records, one level deeper than they come, and must be read back from there.
+fn check_depth(arguments: &Table, resource: &Resource) -> Result<(), TopologyError> {
+    if arguments.depth() >= Table::DEPTH_MAX {
+        return Err(TopologyError::Nesting(resource.clone()));
+    }
+    Ok(())
 }
 
 /// A name that can be one.

@@ -3,10 +3,11 @@
 use super::change::{Change, Key, Kind};
 use super::equivalence::{check_argument, check_property};
 use super::error::{Permission, Resource, ResourceKind, TopologyError};
+use super::policy::Governing;
 use super::queue_arguments::{self, COMPARED, QueueType, TYPE};
 use super::settings::Asked;
 use super::vhost::queue_key;
-use super::{Actor, RouteTarget, Topology, new_name, stripped};
+use super::{Actor, RouteTarget, Topology, check_depth, new_name, stripped};
 use crate::ids::{ConnectionId, QueueId};
 use crate::settings::Settings;
 use std::sync::Arc;
@@ -145,6 +146,8 @@ pub struct Declared {
 pub(super) struct Known {
     pub(super) queue: Arc<Queue>,
     pub(super) settings: Option<Arc<Settings>>,
+    /// The policies that it is under.
+    pub(super) governing: Governing,
 }
 
 /// Gives out the ids of queues, each once, restarts included: so many are written down as used before the first of them is.
@@ -218,6 +221,7 @@ impl Topology {
             return Ok(self.declared(queue.clone(), false));
         }
         let name = new_name(ResourceKind::Queue, &name)?;
+        check_depth(&declare.arguments, &resource)?;
         self.check_exchange_argument(actor, queue_arguments::DEAD_LETTER_EXCHANGE, &declare.arguments, &resource)?;
         queue_arguments::check(&declare.arguments, &resource)?;
         QueueType::of(&declare.arguments, &resource)?.check(declare.is_durable(), declare.exclusive, declare.auto_delete, &resource)?;
@@ -247,12 +251,13 @@ impl Topology {
         }
     }
 
-    /// What is asked of a queue, by its arguments.
-    pub(super) fn settings_of(&self, queue: &Queue) -> Settings {
+    /// What is asked of a queue, by its arguments and by the policies that it is under.
+    pub(super) fn settings_of(queue: &Queue, governing: &Governing) -> Settings {
+        let policy = governing.definition();
         let asked = Asked {
             queue_type: queue.queue_type(),
             arguments: &queue.arguments,
-            policy: None,
+            policy: policy.as_ref(),
         };
         asked.settings()
     }
@@ -295,9 +300,14 @@ impl Topology {
         if let Some(connection) = queue.exclusive {
             self.exclusive.entry(connection).or_default().insert(queue.id);
         }
-        let settings = self.settings_of(&queue);
+        let policies = self.vhosts.get(&queue.vhost).map(|vhost| &vhost.policies);
+        let governing = policies
+            .map(|policies| policies.of_queue(queue.queue_type(), &queue.name))
+            .unwrap_or_default();
+        let settings = Self::settings_of(&queue, &governing);
         let known = Known {
             settings: self.settings.share(settings),
+            governing,
             queue: queue.clone(),
         };
         self.queues.insert(queue.id, known);

@@ -6,6 +6,7 @@ use super::change::{Change, KEY_PREFIX, Kind, Record, RestoreError};
 use super::exchange::{Exchange, ExchangeKind};
 use super::password::PasswordHash;
 use super::permissions::{Permissions, without_permission};
+use super::policy::PolicyKind;
 use super::queue::Queue;
 use super::vhost::{self, Vhost, binding_key};
 use super::{Permission, Topology};
@@ -30,6 +31,10 @@ impl Topology {
             if records.get(at + 1).is_none_or(|(next, _)| next.as_ref() != key) {
                 topology.take(Record::read(key, value.as_ref())?)?;
             }
+        }
+        let governed = topology.vhosts.values().filter(|vhost| !vhost.policies.is_empty());
+        for vhost in governed.map(|vhost| vhost.name.clone()).collect::<Vec<_>>() {
+            topology.apply_policies(&vhost);
         }
         Ok(topology)
     }
@@ -73,6 +78,8 @@ impl Topology {
                 let target = target.ok_or_else(|| record.error("binds a queue or exchange that is not there"))?;
                 vhost.bind(binding, source, target, true);
             }
+            Kind::Policy => self.restore_policy(PolicyKind::User, &mut record)?,
+            Kind::OperatorPolicy => self.restore_policy(PolicyKind::Operator, &mut record)?,
         }
         Ok(())
     }
@@ -142,6 +149,7 @@ impl Topology {
             records.extend(exchanges.map(|exchange| exchange.record()));
             let queues = vhost.queues.values().filter(|queue| queue.durable);
             records.extend(queues.map(|queue| queue.record()));
+            records.extend(vhost.policies.records());
             let bindings = vhost.bindings.iter().filter(|bound| bound.durable);
             records.extend(bindings.map(|bound| Change::put(binding_key(&vhost.name, &bound.binding), &Table::new())));
         }

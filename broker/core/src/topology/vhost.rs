@@ -5,6 +5,7 @@ use super::change::{Change, Key, Kind};
 use super::destinations::{ExchangeId, Target};
 use super::exchange::{Exchange, PREDECLARED};
 use super::kinds::Routes;
+use super::policy::{Governing, Policies};
 use super::queue::Queue;
 use super::{Topology, TopologyError};
 use hashbrown::HashMap;
@@ -21,6 +22,27 @@ pub(super) struct Node {
     pub(super) routes: Routes,
     /// Where messages go that find no destination, if there is an exchange of that name then.
     pub(super) alternate: Option<ShortString>,
+    /// The policies that it is under.
+    pub(super) governing: Governing,
+}
+
+impl Node {
+    fn new(exchange: Exchange, governing: Governing) -> Self {
+        let mut node = Self {
+            routes: Routes::new(exchange.kind),
+            alternate: None,
+            exchange: Arc::new(exchange),
+            governing: Governing::default(),
+        };
+        node.govern(governing);
+        node
+    }
+
+    /// Puts it under these policies.
+    pub(super) fn govern(&mut self, governing: Governing) {
+        self.alternate = self.exchange.alternate(governing.definition().as_ref());
+        self.governing = governing;
+    }
 }
 
 #[derive(Debug)]
@@ -31,6 +53,7 @@ pub(super) struct Vhost {
     nodes: Vec<Option<Node>>,
     free: Vec<ExchangeId>,
     pub(super) bindings: Bindings,
+    pub(super) policies: Policies,
 }
 
 impl Vhost {
@@ -43,6 +66,7 @@ impl Vhost {
             nodes: Vec::new(),
             free: Vec::new(),
             bindings: Bindings::default(),
+            policies: Policies::default(),
         };
         for (name, kind, internal) in PREDECLARED {
             vhost.add_exchange(Exchange {
@@ -71,7 +95,7 @@ impl Vhost {
         self.nodes.iter().flatten()
     }
 
-    fn node_mut(&mut self, id: ExchangeId) -> &mut Node {
+    pub(super) fn node_mut(&mut self, id: ExchangeId) -> &mut Node {
         self.nodes[id.0 as usize].as_mut().expect("an exchange that is there")
     }
 
@@ -85,11 +109,8 @@ impl Vhost {
             ExchangeId((self.nodes.len() - 1) as u32)
         });
         self.exchanges.insert(exchange.name.clone(), id);
-        self.nodes[id.0 as usize] = Some(Node {
-            routes: Routes::new(exchange.kind),
-            alternate: exchange.alternate(),
-            exchange: Arc::new(exchange),
-        });
+        let governing = self.policies.of_exchange(&exchange.name);
+        self.nodes[id.0 as usize] = Some(Node::new(exchange, governing));
         id
     }
 
@@ -229,6 +250,7 @@ impl Topology {
         changes.extend(exchanges.map(|exchange| Change::delete(exchange_key(name, &exchange.name))));
         let queues = vhost.queues.values().filter(|queue| queue.durable);
         changes.extend(queues.map(|queue| Change::delete(queue_key(name, &queue.name))));
+        changes.extend(vhost.policies.records().map(|record| Change { value: None, ..record }));
         self.clear_vhost_permissions(name, changes);
         changes.push(without_vhost(name));
         changes[first..].sort_by(|a, b| b.key.cmp(&a.key));

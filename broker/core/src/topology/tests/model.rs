@@ -65,7 +65,9 @@ pub(super) fn route(topology: &Topology, vhost: &str, exchange: &str, key: &str,
                 }
             }
         }
-        if !found_any && let Some(alternate) = exchange.arguments.get("alternate-exchange") {
+        let policy = topology.governing_exchange(vhost, name.as_bytes()).definition().unwrap_or_default();
+        let argument = exchange.arguments.get("alternate-exchange").or(policy.get("alternate-exchange"));
+        if !found_any && let Some(alternate) = argument {
             to_ask.extend(alternate.as_str().map(str::to_owned));
         }
     }

@@ -56,6 +56,17 @@ enum Step {
     Permit {
         give: bool,
     },
+    SetPolicy {
+        operator: bool,
+        name: usize,
+        pattern: usize,
+        priority: i64,
+        definition: usize,
+    },
+    ClearPolicy {
+        operator: bool,
+        name: usize,
+    },
     Restart,
 }
 
@@ -74,6 +85,19 @@ fn arguments(n: usize) -> Table {
     }
 }
 
+/// What a policy says, valid or not.
+const POLICIES: [&str; 3] = ["p0", "p1", "p2"];
+const PATTERNS: [&str; 5] = ["^x", "[02]$", ".*", "^q", "("];
+
+fn definition(n: usize) -> Table {
+    match n {
+        0 => table([("alternate-exchange", text("x1")), ("max-length", Value::from(5))]),
+        1 => table([("alternate-exchange", text("amq.topic"))]),
+        2 => table([("max-length", Value::from(3)), ("queue-mode", text("lazy"))]),
+        _ => table([("max-length", Value::from(-3))]),
+    }
+}
+
 fn messages() -> [Table; 4] {
     [
         Table::new(),
@@ -81,6 +105,10 @@ fn messages() -> [Table; 4] {
         table([("h", Value::from(2))]),
         table([("g", text("")), ("x-h", text("w"))]),
     ]
+}
+
+fn kind(operator: bool) -> PolicyKind {
+    if operator { PolicyKind::Operator } else { PolicyKind::User }
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -99,6 +127,9 @@ fn step() -> impl Strategy<Value = Step> {
         1 => prop::bool::weighted(0.7).prop_map(|add| Step::ChangeVhost { add }),
         1 => prop::bool::weighted(0.7).prop_map(|add| Step::ChangeUser { add }),
         1 => prop::bool::weighted(0.7).prop_map(|give| Step::Permit { give }),
+        2 => (b(), 0..POLICIES.len(), 0..PATTERNS.len(), 0_i64..3, 0_usize..4)
+            .prop_map(|(operator, name, pattern, priority, definition)| Step::SetPolicy { operator, name, pattern, priority, definition }),
+        1 => (b(), 0..POLICIES.len()).prop_map(|(operator, name)| Step::ClearPolicy { operator, name }),
         1 => Just(Step::Restart),
     ]
 }
@@ -155,6 +186,25 @@ impl Site {
             Step::UnbindExchange { destination, source, key } => self.unbind_exchange(EXCHANGES[destination], EXCHANGES[source], KEYS[key]),
             Step::ChangeVhost { .. } | Step::ChangeUser { .. } | Step::Permit { .. } => {
                 self.administer(step);
+                Ok(())
+            }
+            Step::SetPolicy {
+                operator,
+                name,
+                pattern,
+                priority,
+                definition: at,
+            } => {
+                let terms = table([
+                    ("pattern", text(PATTERNS[pattern])),
+                    ("priority", Value::from(priority)),
+                    ("definition", Value::from(definition(at))),
+                ]);
+                drop(self.put_policy(kind(operator), POLICIES[name], &terms));
+                Ok(())
+            }
+            Step::ClearPolicy { operator, name } => {
+                drop(self.clear(kind(operator), POLICIES[name]));
                 Ok(())
             }
             Step::Restart => {
@@ -218,6 +268,9 @@ impl Site {
         durable.sort_by_key(|queue| queue.id);
         restored.sort_by_key(|queue| queue.id);
         assert_eq!(durable, restored);
+        for queue in &durable {
+            assert_eq!(restarted.topology.settings(queue.id), self.topology.settings(queue.id), "{queue:?}");
+        }
         restarted.routes_as_the_model();
     }
 }
