@@ -4,51 +4,10 @@
 
 mod support;
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
-
 use serde_json::Value;
+use support::http::{GUEST, get, json};
 use support::lapin::*;
-use support::{Broker, DEADLINE, eventually};
-
-/// `guest:guest`, as HTTP's basic authentication writes it.
-const GUEST: &str = "Authorization: Basic Z3Vlc3Q6Z3Vlc3Q=\r\n";
-
-struct Response {
-    status: u16,
-    head: String,
-    body: String,
-}
-
-fn get(address: SocketAddr, path: &str, headers: &str) -> Response {
-    let mut socket = TcpStream::connect(address).unwrap();
-    socket.set_read_timeout(Some(DEADLINE)).unwrap();
-    write!(
-        socket,
-        "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{headers}\r\n"
-    )
-    .unwrap();
-    let mut answer = String::new();
-    socket.read_to_string(&mut answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no HTTP answer: {answer}"));
-    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    Response {
-        status,
-        head: head.to_lowercase(),
-        body: body.to_owned(),
-    }
-}
-
-fn json(address: SocketAddr, path: &str) -> Value {
-    let response = get(address, path, GUEST);
-    assert_eq!(response.status, 200, "{path}: {}", response.body);
-    assert!(
-        response.head.contains("content-type: application/json"),
-        "{path}: {}",
-        response.head
-    );
-    serde_json::from_str(&response.body).unwrap_or_else(|error| panic!("{path}: {error}: {}", response.body))
-}
+use support::{Broker, eventually};
 
 #[tokio::test]
 async fn queues_are_listed_with_their_counts() {

@@ -6,6 +6,7 @@
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::print_stdout)]
 
 pub mod broker;
+pub mod http;
 pub mod lapin;
 pub mod raw;
 pub mod tool;

@@ -13,24 +13,62 @@ use stoa_server::Broker;
 
 use crate::Failure;
 
+/// Who is asking.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller {
+    pub(crate) user: String,
+    tags: Vec<Box<str>>,
+}
+
+impl Caller {
+    fn is(&self, tag: &str) -> bool {
+        self.tags.iter().any(|own| **own == *tag)
+    }
+
+    /// Whether that is visible to them: all is to administrators, and to others what they can use.
+    pub(crate) fn sees(&self, broker: &Broker, vhost: &str) -> bool {
+        self.is("administrator") || broker.may_access(&self.user, vhost)
+    }
+
+    /// Administrators only.
+    pub(crate) fn check_administrator(&self) -> Result<(), Failure> {
+        if self.is("administrator") {
+            return Ok(());
+        }
+        Err(refused("Not administrator user"))
+    }
+
+    /// Administrators, and policymakers where they have permissions.
+    pub(crate) fn check_policymaker(&self, broker: &Broker, vhost: &str) -> Result<(), Failure> {
+        if self.is("administrator") || self.is("policymaker") && broker.may_access(&self.user, vhost) {
+            return Ok(());
+        }
+        Err(refused("User not authorised to access object"))
+    }
+}
+
+fn refused(reason: &str) -> Failure {
+    Failure {
+        status: StatusCode::UNAUTHORIZED,
+        error: "not_authorized",
+        reason: reason.into(),
+    }
+}
+
 /// Lets a request through whose user may log in.
 pub(crate) async fn require_user(
     State(broker): State<Arc<Broker>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
-    let accepted =
-        credentials(request.headers()).is_some_and(|(user, password)| broker.authenticate(&user, &password, peer.ip().is_loopback()));
-    if accepted {
+    let known = credentials(request.headers()).filter(|(user, password)| broker.authenticate(user, password, peer.ip().is_loopback()));
+    if let Some((user, _)) = known {
+        let tags = broker.tags(&user);
+        request.extensions_mut().insert(Caller { user, tags });
         return next.run(request).await;
     }
-    let failure = Failure {
-        status: StatusCode::UNAUTHORIZED,
-        error: "not_authorized",
-        reason: "Not_Authorized".into(),
-    };
-    let mut response = failure.into_response();
+    let mut response = refused("Not_Authorized").into_response();
     // The page asks for the password itself: a browser's own dialogue would get in its way.
     if !request.headers().contains_key("x-requested-with") {
         response

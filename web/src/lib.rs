@@ -4,6 +4,7 @@
 
 mod auth;
 mod overview;
+mod policies;
 mod queues;
 mod tables;
 
@@ -33,6 +34,7 @@ fn router(broker: Arc<Broker>) -> Router {
         .route("/api/queues", get(queues::list))
         .route("/api/queues/{vhost}", get(queues::list_in_vhost))
         .route("/api/queues/{vhost}/{name}", get(queues::get))
+        .merge(policies::routes())
         .fallback(not_found)
         .layer(middleware::from_fn_with_state(broker.clone(), auth::require_user))
         .with_state(broker);
@@ -51,6 +53,31 @@ async fn not_found() -> Failure {
         status: StatusCode::NOT_FOUND,
         error: "Object Not Found",
         reason: "Not Found".into(),
+    }
+}
+
+fn bad_request(reason: String) -> Failure {
+    Failure {
+        status: StatusCode::BAD_REQUEST,
+        error: "bad_request",
+        reason,
+    }
+}
+
+fn no_vhost() -> Failure {
+    Failure {
+        status: StatusCode::NOT_FOUND,
+        error: "not_found",
+        reason: "vhost_not_found".into(),
+    }
+}
+
+/// The broker could not make a change last.
+fn store_failed() -> Failure {
+    Failure {
+        status: StatusCode::SERVICE_UNAVAILABLE,
+        error: "service_unavailable",
+        reason: "the store has failed".into(),
     }
 }
 

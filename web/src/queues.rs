@@ -7,7 +7,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use serde::Serialize;
 use serde_json::Value;
-use stoa_server::{Broker, QueueView};
+use stoa_server::{Broker, Policy, QueueView};
 
 use crate::Failure;
 use crate::tables::to_json;
@@ -29,15 +29,19 @@ pub(crate) struct Queue {
     messages_unacknowledged: u64,
     message_bytes: u64,
     consumers: u32,
+    policy: Option<String>,
+    operator_policy: Option<String>,
+    effective_policy_definition: Value,
 }
 
 impl From<&QueueView> for Queue {
     fn from(view: &QueueView) -> Self {
-        let QueueView { queue, counts } = view;
+        let QueueView { queue, counts, governing } = view;
+        let name = |policy: &Option<Arc<Policy>>| policy.as_ref().map(|policy| policy.name.to_string());
         Self {
             name: queue.name.as_str_lossy().into_owned(),
             vhost: queue.vhost.to_string(),
-            kind: "classic",
+            kind: queue.type_name(),
             durable: queue.durable,
             auto_delete: queue.auto_delete,
             exclusive: queue.exclusive.is_some(),
@@ -49,6 +53,9 @@ impl From<&QueueView> for Queue {
             messages_unacknowledged: counts.unacked,
             message_bytes: counts.bytes,
             consumers: counts.consumers,
+            policy: name(&governing.policy),
+            operator_policy: name(&governing.operator),
+            effective_policy_definition: to_json(&governing.definition().unwrap_or_default()),
         }
     }
 }

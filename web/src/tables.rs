@@ -1,7 +1,7 @@
-//! AMQP tables as JSON.
+//! AMQP tables as JSON, and JSON as AMQP tables.
 
 use serde_json::{Map, Value as Json};
-use stoa_amqp::{Table, Value};
+use stoa_amqp::{ShortString, Table, Value};
 
 /// The table as an object. Octets that are no text are replaced where they are not UTF-8.
 pub(crate) fn to_json(table: &Table) -> Json {
@@ -32,4 +32,26 @@ fn value_to_json(value: &Value) -> Json {
         Value::Table(table) => to_json(table),
         Value::Void => Json::Null,
     }
+}
+
+/// An object as a table; `None` if it cannot be one: a name is longer than 255 octets.
+pub(crate) fn from_json(object: &Map<String, Json>) -> Option<Table> {
+    let fields = object
+        .iter()
+        .map(|(name, value)| Some((ShortString::new(name.as_bytes()).ok()?, value_from_json(value)?)));
+    fields.collect::<Option<Vec<_>>>().map(|fields| fields.into_iter().collect())
+}
+
+fn value_from_json(value: &Json) -> Option<Value> {
+    Some(match value {
+        Json::Null => Value::Void,
+        Json::Bool(flag) => Value::Bool(*flag),
+        Json::Number(number) => match (number.as_i64(), number.as_f64()) {
+            (Some(n), _) => Value::I64(n),
+            (None, n) => Value::F64(n?),
+        },
+        Json::String(text) => Value::from(text.clone()),
+        Json::Array(values) => Value::Array(values.iter().map(value_from_json).collect::<Option<_>>()?),
+        Json::Object(object) => Value::Table(from_json(object)?),
+    })
 }

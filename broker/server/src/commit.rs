@@ -13,6 +13,7 @@ use stoa_amqp::ReplyCode;
 use stoa_core::ids::Epoch;
 use stoa_core::log::{LogRecord, LogWriter};
 use stoa_storage::{CommitNumber, Journal, TableError, WriteError};
+use tokio::sync::oneshot;
 
 use crate::broker::Broker;
 use crate::outlet::{Outlet, OutletState};
@@ -34,6 +35,8 @@ pub(crate) struct Commits {
 #[derive(Debug, Default)]
 struct Asks {
     waiters: Vec<Arc<Outlet>>,
+    /// Those who wait without an outlet: they hear of success, or nothing ever more.
+    others: Vec<oneshot::Sender<()>>,
     /// Somebody waits: commit now.
     wanted: bool,
     /// Something changed that nobody waits for: commit when it has gathered long enough.
@@ -81,7 +84,18 @@ impl Commits {
         epoch
     }
 
-    /// The same, unless the commit thread knows of this outlet already.
+    /// Asks for a commit of everything applied before this call, and resolves when that is durable, with an error if it never will be.
+    pub(crate) fn durable(&self) -> oneshot::Receiver<()> {
+        let (sender, receiver) = oneshot::channel();
+        let mut asks = self.asks.lock();
+        if !self.has_failed() {
+            asks.others.push(sender);
+            self.want(&mut asks);
+        }
+        receiver
+    }
+
+    /// The same as [`Commits::register`], unless the commit thread knows of this outlet already.
     pub(crate) fn register_once(&self, outlet: &Arc<Outlet>, state: &mut OutletState) -> Epoch {
         if state.registered != Some(self.open_epoch()) {
             state.registered = Some(self.register(outlet));
@@ -157,11 +171,12 @@ impl Commits {
         }
         self.dirty.store(false, Ordering::SeqCst);
         let epoch = Epoch(self.open.fetch_add(1, Ordering::SeqCst));
-        let waiters = std::mem::take(&mut asks.waiters);
+        let (waiters, others) = (std::mem::take(&mut asks.waiters), std::mem::take(&mut asks.others));
         (asks.wanted, asks.dirty_since, asks.checkpoint_done) = (false, None, false);
         Turn {
             epoch,
             waiters,
+            others,
             stop: asks.stop,
         }
     }
@@ -170,6 +185,7 @@ impl Commits {
 struct Turn {
     epoch: Epoch,
     waiters: Vec<Arc<Outlet>>,
+    others: Vec<oneshot::Sender<()>>,
     stop: bool,
 }
 
@@ -187,6 +203,10 @@ pub(crate) fn run(broker: &Arc<Broker>, mut journal: Journal) -> Journal {
         journal.release(released);
         for outlet in &turn.waiters {
             outlet.durable(turn.epoch);
+        }
+        for other in turn.others {
+            // Who has stopped waiting does not want to know.
+            other.send(()).ok();
         }
         let live = journal.live_bytes();
         commits.journal_bytes.store(live, Ordering::Relaxed);
@@ -260,6 +280,7 @@ fn wait_for_room(broker: &Broker, journal: &mut Journal) {
 fn fail(broker: &Broker, waiters: &[Arc<Outlet>], error: &CommitError) {
     tracing::error!(%error, "the store failed: nothing is accepted or confirmed any more; free space or replace the disk, then restart");
     broker.commits.fail();
+    broker.commits.asks.lock().others.clear();
     for outlet in waiters {
         outlet.close_with(ReplyCode::InternalError, format!("the store failed: {error}"));
     }

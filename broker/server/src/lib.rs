@@ -8,6 +8,7 @@
 //! timers -> shards, when they are due
 //! ```
 
+mod administration;
 mod bodies;
 mod broker;
 mod commit;
@@ -32,12 +33,14 @@ use std::time::{Duration, Instant};
 use stoa_amqp::ReplyCode;
 use stoa_storage::{Journal, OpenError, Store, StoreOptions};
 
+pub use administration::AdministrationError;
 pub use broker::Broker;
 pub use commit::CommitStatus;
 pub use config::{Config, Limits, StoreConfig};
 pub use connection::{Identity, Presence};
 pub use overview::{ConnectionView, Overview, QueueView};
 pub use recovery::RecoveryError;
+pub use stoa_core::topology::{Policy, PolicyKind};
 
 /// Why a broker did not start.
 #[derive(Debug, thiserror::Error)]

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use stoa_amqp::Table;
 use stoa_core::ids::QueueId;
 use stoa_core::shard::Counts;
+use stoa_core::topology::Governing;
 
 use crate::broker::Broker;
 use crate::commit::CommitStatus;
@@ -58,6 +59,8 @@ pub struct QueueView {
     pub queue: Arc<stoa_core::topology::Queue>,
     /// What is in it.
     pub counts: Counts,
+    /// The policies that it is under.
+    pub governing: Governing,
 }
 
 /// A connection.
@@ -113,12 +116,17 @@ impl Broker {
     /// All queues with their counts, by virtual host and name.
     #[must_use]
     pub fn queues(self: &Arc<Self>) -> Vec<QueueView> {
-        let mut queues: Vec<_> = all_queues(&self.topology.read().topology).cloned().collect();
-        queues.sort_by(|a, b| (&a.vhost, &a.name).cmp(&(&b.vhost, &b.name)));
+        let mut queues: Vec<_> = {
+            let topology = &self.topology.read().topology;
+            let all = all_queues(topology);
+            all.map(|queue| (queue.clone(), topology.governing_queue(queue.id))).collect()
+        };
+        queues.sort_by(|(a, _), (b, _)| (&a.vhost, &a.name).cmp(&(&b.vhost, &b.name)));
         let mut views: Vec<QueueView> = queues
             .into_iter()
-            .map(|queue| QueueView {
+            .map(|(queue, governing)| QueueView {
                 queue,
+                governing,
                 counts: Counts::default(),
             })
             .collect();
@@ -135,9 +143,14 @@ impl Broker {
     /// One queue with its counts.
     #[must_use]
     pub fn queue(self: &Arc<Self>, vhost: &str, name: &str) -> Option<QueueView> {
-        let queue = self.topology.read().topology.find_queue(vhost, name.as_bytes())?;
+        let (queue, governing) = {
+            let topology = &self.topology.read().topology;
+            let queue = topology.find_queue(vhost, name.as_bytes())?;
+            let governing = topology.governing_queue(queue.id);
+            (queue, governing)
+        };
         let counts = self.counts(queue.id);
-        Some(QueueView { queue, counts })
+        Some(QueueView { queue, counts, governing })
     }
 
     /// What is in a queue; nothing if there is no such queue.
@@ -181,6 +194,19 @@ impl Broker {
                 }
             })
             .collect()
+    }
+
+    /// What a user may do beside messaging; nothing if there is no such user.
+    #[must_use]
+    pub fn tags(&self, user: &str) -> Vec<Box<str>> {
+        let site = self.topology.read();
+        site.topology.user(user).map(|user| user.tags.clone()).unwrap_or_default()
+    }
+
+    /// Whether a user may do anything in a virtual host.
+    #[must_use]
+    pub fn may_access(&self, user: &str, vhost: &str) -> bool {
+        self.topology.read().topology.may_access_vhost(user, vhost)
     }
 
     /// Whether this user may log in from there, for the HTTP surface.

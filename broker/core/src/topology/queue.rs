@@ -47,6 +47,12 @@ impl Queue {
         }
     }
 
+    /// What kind of queue it is, by RabbitMQ's name: `classic` or `quorum`.
+    #[must_use]
+    pub fn type_name(&self) -> &'static str {
+        self.queue_type().name()
+    }
+
     /// As an error names it.
     #[must_use]
     pub fn resource(&self) -> Resource {

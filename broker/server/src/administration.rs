@@ -1,0 +1,103 @@
+//! What administrators change while the broker runs. A change counts at once, and is answered when it is durable.
+
+use std::sync::Arc;
+
+use stoa_amqp::Table;
+use stoa_core::topology::{Policy, PolicyError, PolicyKind, Reconfigured};
+
+use crate::broker::Broker;
+
+/// Why a change by an administrator was not made, or may not last.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AdministrationError {
+    /// The policy will not do.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    /// It counts now, but the store has failed: a restart may undo it.
+    #[error("the store has failed")]
+    NotDurable,
+}
+
+impl Broker {
+    /// Sets a policy, with the fields of RabbitMQ's API as terms: `pattern`, `definition`, `priority`, `apply-to`. Gives whether it is new.
+    ///
+    /// # Errors
+    /// If something of it will not do, or the store has failed.
+    pub async fn set_policy(
+        self: &Arc<Self>,
+        kind: PolicyKind,
+        vhost: &str,
+        name: &str,
+        terms: &Table,
+    ) -> Result<bool, AdministrationError> {
+        let is_new = {
+            let change = self.change_topology(|topology, changes| {
+                let is_new = topology.policy(kind, vhost, name).is_none();
+                let reconfigured = topology.set_policy(kind, vhost, name, terms, changes)?;
+                self.configure(&reconfigured);
+                Ok::<_, PolicyError>(is_new)
+            });
+            change.outcome?
+        };
+        self.run_all();
+        self.durable().await?;
+        Ok(is_new)
+    }
+
+    /// Takes a policy away. Gives whether there was one.
+    ///
+    /// # Errors
+    /// If the store has failed.
+    pub async fn clear_policy(self: &Arc<Self>, kind: PolicyKind, vhost: &str, name: &str) -> Result<bool, AdministrationError> {
+        let was_there = {
+            let change = self.change_topology(|topology, changes| {
+                let reconfigured = topology.clear_policy(kind, vhost, name, changes);
+                reconfigured.map(|reconfigured| self.configure(&reconfigured)).is_some()
+            });
+            change.outcome
+        };
+        if was_there {
+            self.run_all();
+            self.durable().await?;
+        }
+        Ok(was_there)
+    }
+
+    /// The policies of one kind, of all virtual hosts or of one, in ascending order of virtual host and name.
+    #[must_use]
+    pub fn policies(&self, kind: PolicyKind, vhost: Option<&str>) -> Vec<Arc<Policy>> {
+        let site = self.topology.read();
+        let mut policies: Vec<_> = site.topology.policies(kind, vhost).cloned().collect();
+        policies.sort_by(|a, b| (&a.vhost, &a.name).cmp(&(&b.vhost, &b.name)));
+        policies
+    }
+
+    /// A policy by its name.
+    #[must_use]
+    pub fn policy(&self, kind: PolicyKind, vhost: &str, name: &str) -> Option<Arc<Policy>> {
+        self.topology.read().topology.policy(kind, vhost, name)
+    }
+
+    /// Tells shards what their queues are set to do now: to be called while the topology is locked, so that two changes reach them in
+    /// their order.
+    fn configure(&self, reconfigured: &Reconfigured) {
+        for cell in &self.shards {
+            let own = reconfigured.iter().filter(|(queue, _)| self.shard_index(*queue) == cell.index);
+            let mut own = own.peekable();
+            if own.peek().is_some() {
+                let mut running = cell.lock();
+                own.for_each(|(queue, settings)| running.shard.configure(*queue, settings.clone()));
+            }
+        }
+    }
+
+    /// What shards were told may give them something to do.
+    fn run_all(self: &Arc<Self>) {
+        self.shards.iter().for_each(|cell| cell.run_soon(self));
+    }
+
+    /// Waits until everything that has been changed so far is durable.
+    async fn durable(&self) -> Result<(), AdministrationError> {
+        self.commits.durable().await.map_err(|_| AdministrationError::NotDurable)
+    }
+}
