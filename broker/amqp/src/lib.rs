@@ -8,6 +8,7 @@
 //! | cut the read buffer into frames | [`frame::next_frame`] |
 //! | read and write methods | [`Method`], [`method`] |
 //! | read and write content headers and properties | [`content`] |
+//! | change a header field of an encoded content header | [`content::edit`] |
 //! | read and write argument tables | [`RawTable`], [`Table`], [`Value`] |
 //! | do so millions of times a second for messages | [`fast`] |
 

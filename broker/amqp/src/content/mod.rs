@@ -1,5 +1,9 @@
 //! Contents (AMQP 0-9-1, section 4.2.6): the header frame's payload, and the properties of class basic in it.
 
+mod edit;
+
+pub use edit::{CHANGES_MAX, Change, edit};
+
 use crate::wire::{Domain, Reader, Writer, read_as};
 use crate::{Fault, RawTable, ShortStr, WireError};
 
