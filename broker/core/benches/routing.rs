@@ -7,7 +7,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use std::hint::black_box;
 use stoa_amqp::{Table, Value};
 use stoa_core::ids::ConnectionId;
-use stoa_core::topology::{Actor, Change, QueueDeclare, Topology};
+use stoa_core::topology::{Actor, Change, Facts, QueueDeclare, Topology};
 
 const ACTOR: Actor<'static> = Actor {
     vhost: "/",
@@ -52,7 +52,7 @@ fn route(criterion: &mut Criterion, group: &str, parameter: usize, topology: &To
             out.clear();
             let key = keys.next().unwrap().as_bytes();
             topology
-                .route("/", black_box(exchange), key, &mut || Some(headers.clone()), &mut out)
+                .route("/", black_box(exchange), key, &mut || Facts::from(headers.clone()), &mut out)
                 .unwrap();
             out.len()
         });

@@ -1,5 +1,7 @@
 //! The broker: what all its threads share, and the few things that touch topology and shards together.
 
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Instant, SystemTime};
@@ -38,6 +40,7 @@ pub struct Broker {
     pub(crate) started: Instant,
     pub(crate) started_at: SystemTime,
     next_id: AtomicU64,
+    next_draw: AtomicU64,
     next_runtime: AtomicUsize,
 }
 
@@ -100,6 +103,7 @@ impl Broker {
             started: Instant::now(),
             started_at: SystemTime::now(),
             next_id: AtomicU64::new(1),
+            next_draw: AtomicU64::new(RandomState::new().hash_one(0)),
             next_runtime: AtomicUsize::new(0),
         }
     }
@@ -112,6 +116,14 @@ impl Broker {
         ConsumerId(self.next_id.fetch_add(1, Ordering::Relaxed))
     }
 
+    /// A number by chance, for exchanges that choose (Weyl's sequence through splitmix64's finalizer: even, and no secret).
+    pub(crate) fn draw(&self) -> u64 {
+        let mut n = self.next_draw.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
+        n = (n ^ (n >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        n = (n ^ (n >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        n ^ (n >> 31)
+    }
+
     /// The runtime whose turn it is: connections are spread over all of them.
     pub(crate) fn next_runtime(&self) -> &Handle {
         let n = self.next_runtime.fetch_add(1, Ordering::Relaxed);
@@ -120,18 +132,34 @@ impl Broker {
 
     /// Changes the topology. What `change` leaves in the list of changes is written by the next commit; shards are told within `change`, so
     /// that nobody can publish to a queue that its shard has not heard of.
-    pub(crate) fn change_topology<R>(&self, change: impl FnOnce(&mut Topology, &mut Vec<Change>) -> R) -> Changed<R> {
+    pub(crate) fn change_topology<R>(self: &Arc<Self>, change: impl FnOnce(&mut Topology, &mut Vec<Change>) -> R) -> Changed<R> {
         let mut site = self.topology.write();
-        let Site { topology, unwritten, .. } = &mut *site;
+        let Site {
+            topology,
+            unwritten,
+            dropped,
+        } = &mut *site;
         let before = unwritten.len();
         let outcome = change(topology, unwritten);
         let durable = unwritten.len() != before;
+        let released = topology.take_released();
+        dropped.extend_from_slice(&released);
         self.topology_version.fetch_add(1, Ordering::SeqCst);
         drop(site);
+        self.delete_released(released);
         if durable {
             self.commits.note_dirty();
         }
         Changed { outcome, durable }
+    }
+
+    /// Delayed-message exchanges are gone, and what they held back with them.
+    fn delete_released(self: &Arc<Self>, released: Vec<QueueId>) {
+        for queue in released {
+            // Nobody else can have deleted it, and if so it is as good.
+            self.with_shard(queue, |shard, effects| shard.delete(queue, false, false, effects))
+                .ok();
+        }
     }
 
     /// Runs a shard soon, on another task.
@@ -184,7 +212,9 @@ impl Broker {
         } = &mut *site;
         let before = unwritten.len();
         topology.delete_queue(vhost, name, unwritten);
+        let released = topology.take_released();
         dropped.push(queue.id);
+        dropped.extend_from_slice(&released);
         let durable = unwritten.len() != before;
         self.topology_version.fetch_add(1, Ordering::SeqCst);
         drop(site);
@@ -196,6 +226,7 @@ impl Broker {
         }
         dispatch.after_unlock();
         cell.run_soon(self);
+        self.delete_released(released);
         Ok(Changed {
             outcome: messages,
             durable,

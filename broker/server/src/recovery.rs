@@ -56,6 +56,15 @@ pub(crate) fn recover(store: &mut Store, config: &Config) -> Result<Recovered, R
         };
         shard_of(&mut shards, queue.id).create(spec);
     }
+    for holding in topology.holdings() {
+        let spec = QueueSpec {
+            id: holding.queue,
+            durable: holding.durable,
+            auto_delete: false,
+            settings: Some(holding.settings),
+        };
+        shard_of(&mut shards, holding.queue).create(spec);
+    }
     let mut obsolete = restore_index(store, &mut shards)?;
     let mut bodies = Bodies::new(store.tables.clone(), config.limits.memory_bytes_max);
     bodies::scan(&store.tables, |id| bodies.restore(id))?;

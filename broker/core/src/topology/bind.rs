@@ -6,7 +6,7 @@ use super::destinations::Target;
 use super::equivalence::in_order;
 use super::error::{Permission, Resource, ResourceKind, TopologyError};
 use super::exchange::check_not_default;
-use super::kinds::Match;
+use super::kinds::{Match, weight};
 use super::vhost::{Vhost, binding_key};
 use super::{Actor, ExchangeKind, Topology, short, stripped};
 use stoa_amqp::{ShortString, Table};
@@ -120,8 +120,10 @@ impl Topology {
         let target = vhost.target(&binding.destination);
         let target = target.ok_or_else(|| missing(binding.destination.kind(), binding.destination.name()))?;
         let exchange = &vhost.node(source).exchange;
-        if exchange.kind == ExchangeKind::Headers {
-            Match::of(&binding.arguments)?;
+        match exchange.routes_as() {
+            ExchangeKind::Headers => drop(Match::of(&binding.arguments)?),
+            ExchangeKind::ConsistentHash => drop(weight(&binding.routing_key).map_err(|text| TopologyError::Weight(text.into()))?),
+            _ => {}
         }
         vhost.check_access(actor, &binding.destination)?;
         if vhost.bindings.find(&binding).is_some() {
@@ -142,6 +144,7 @@ impl Topology {
         };
         vhost.check_access(actor, &binding.destination)?;
         vhost.unbind(index, changes);
+        self.forget_holding(actor.vhost);
         Ok(())
     }
 }

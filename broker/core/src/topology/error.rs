@@ -203,6 +203,12 @@ pub enum TopologyError {
     /// A routing key is a short string.
     #[error("a routing key is of at most 255 octets")]
     RoutingKey,
+    /// The arguments of an exchange make no sense to its type.
+    #[error("{0}")]
+    ExchangeArgument(Box<str>),
+    /// The key of a binding is no weight, to an exchange that wants one.
+    #[error("{0}")]
+    Weight(Box<str>),
     /// The arguments of a binding make no sense to the exchange.
     #[error(transparent)]
     Binding(#[from] MatchError),
@@ -220,6 +226,8 @@ impl TopologyError {
             Self::VhostName(_)
             | Self::RoutingKey
             | Self::Nesting(_)
+            | Self::ExchangeArgument(_)
+            | Self::Weight(_)
             | Self::InvalidName { .. }
             | Self::NamePrefix(_)
             | Self::ServerNamed(_)

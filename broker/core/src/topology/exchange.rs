@@ -3,8 +3,11 @@
 use super::change::Change;
 use super::equivalence::{check_argument, check_property};
 use super::error::{Permission, Resource, ResourceKind, TopologyError};
+use super::holding::{Held, Holding, delayed_kind};
+use super::kinds::check_consistent_hash;
 use super::vhost::exchange_key;
-use super::{Actor, Topology, check_depth, new_name, stripped};
+use super::{Actor, RouteTarget, Topology, check_depth, new_name, stripped};
+use crate::ids::QueueId;
 use std::fmt;
 use std::sync::Arc;
 use stoa_amqp::{ShortString, Table, Value};
@@ -23,10 +26,27 @@ pub enum ExchangeKind {
     Topic,
     /// The message's headers.
     Headers,
+    /// A hash of the routing key, a header or a property, to one destination by weight (`x-consistent-hash`).
+    ConsistentHash,
+    /// A hash of the routing key, to one destination (`x-modulus-hash`).
+    ModulusHash,
+    /// Chance, to one destination (`x-random`).
+    Random,
+    /// As another kind, its argument `x-delayed-type`, after a delay that the message asks for (`x-delayed-message`).
+    Delayed,
 }
 
 impl ExchangeKind {
-    const ALL: [Self; 4] = [Self::Direct, Self::Fanout, Self::Topic, Self::Headers];
+    const ALL: [Self; 8] = [
+        Self::Direct,
+        Self::Fanout,
+        Self::Topic,
+        Self::Headers,
+        Self::ConsistentHash,
+        Self::ModulusHash,
+        Self::Random,
+        Self::Delayed,
+    ];
 
     /// The name by which clients declare it.
     #[must_use]
@@ -36,6 +56,10 @@ impl ExchangeKind {
             Self::Fanout => "fanout",
             Self::Topic => "topic",
             Self::Headers => "headers",
+            Self::ConsistentHash => "x-consistent-hash",
+            Self::ModulusHash => "x-modulus-hash",
+            Self::Random => "x-random",
+            Self::Delayed => "x-delayed-message",
         }
     }
 
@@ -79,9 +103,28 @@ pub struct Exchange {
     pub internal: bool,
     /// What else was asked for.
     pub arguments: Table,
+    /// The queue of its own in which a delayed-message exchange holds messages back. No client sees it.
+    pub holding: Option<QueueId>,
 }
 
 impl Exchange {
+    /// By what it routes what it does not hold back.
+    pub(super) fn routes_as(&self) -> ExchangeKind {
+        match self.kind {
+            ExchangeKind::Delayed => delayed_kind(&self.arguments).unwrap_or(ExchangeKind::Fanout),
+            kind => kind,
+        }
+    }
+
+    /// Where it holds messages back.
+    pub(super) fn holding_target(&self) -> Option<RouteTarget> {
+        self.holding.map(|queue| RouteTarget {
+            queue,
+            durable: self.durable,
+            delays: true,
+        })
+    }
+
     /// Where messages go that find no destination: its argument says so, or else the policies that it is under.
     pub(super) fn alternate(&self, policy: Option<&Table>) -> Option<ShortString> {
         let of_policy = || policy.and_then(|definition| definition.get(ALTERNATE));
@@ -95,7 +138,7 @@ impl Exchange {
     }
 
     pub(super) fn record(&self) -> Change {
-        let fields: Table = [
+        let mut fields: Table = [
             ("type", Value::from(self.kind.name())),
             ("auto-delete", Value::from(self.auto_delete)),
             ("internal", Value::from(self.internal)),
@@ -103,6 +146,9 @@ impl Exchange {
         ]
         .into_iter()
         .collect();
+        if let Some(holding) = self.holding {
+            fields.insert("holding", holding.0.cast_signed());
+        }
         Change::put(exchange_key(&self.vhost, &self.name), &fields)
     }
 
@@ -135,7 +181,8 @@ pub struct ExchangeDeclare<'a> {
 }
 
 impl Topology {
-    /// Declares an exchange, or finds that an equivalent one is there.
+    /// Declares an exchange, or finds that an equivalent one is there. Gives the queue of its own that a new delayed-message exchange has: its shard
+    /// must be told.
     ///
     /// # Errors
     /// As RabbitMQ: see [`TopologyError`]. A passive declaration asks for any permission on the exchange, as RabbitMQ 4.3 does.
@@ -144,21 +191,21 @@ impl Topology {
         actor: &Actor<'_>,
         declare: &ExchangeDeclare<'_>,
         changes: &mut Vec<Change>,
-    ) -> Result<(), TopologyError> {
+    ) -> Result<Option<Holding>, TopologyError> {
         let vhost = self.vhost(actor.vhost)?;
         let name = stripped(declare.name);
         let resource = Resource::new(ResourceKind::Exchange, &name, &vhost.name);
         if declare.passive {
             check_not_default(&name)?;
             self.check_any(actor, &resource)?;
-            return vhost.exchange(&name).map(drop).ok_or(TopologyError::NotFound(resource));
+            return vhost.exchange(&name).map(|_| None).ok_or(TopologyError::NotFound(resource));
         }
         let kind = ExchangeKind::of_name(declare.kind);
         let kind = kind.ok_or_else(|| TopologyError::ExchangeType(String::from_utf8_lossy(declare.kind).into()))?;
         check_not_default(&name)?;
         self.check(actor, Permission::Configure, &resource)?;
         if let Some(exchange) = vhost.exchange(&name) {
-            return exchange.check_equivalence(kind, declare, &resource);
+            return exchange.check_equivalence(kind, declare, &resource).map(|()| None);
         }
         let name = new_name(ResourceKind::Exchange, &name)?;
         if name.as_bytes().starts_with(b"amq.") {
@@ -169,9 +216,13 @@ impl Topology {
         }
         check_depth(&declare.arguments, &resource)?;
         self.check_exchange_argument(actor, ALTERNATE, &declare.arguments, &resource)?;
+        check_arguments(kind, &declare.arguments)?;
+        let vhost = vhost.name.clone();
+        let holding = (kind == ExchangeKind::Delayed).then(|| self.ids.take(changes));
         let exchange = Exchange {
             name,
-            vhost: vhost.name.clone(),
+            vhost,
+            holding,
             kind,
             durable: declare.durable,
             auto_delete: declare.auto_delete,
@@ -181,8 +232,25 @@ impl Topology {
         if exchange.durable {
             changes.push(exchange.record());
         }
-        self.vhost_mut(actor.vhost)?.add_exchange(exchange);
-        Ok(())
+        Ok(self.add_exchange(exchange))
+    }
+
+    /// Takes a new exchange in; gives the queue of its own if it has one.
+    pub(super) fn add_exchange(&mut self, exchange: Exchange) -> Option<Holding> {
+        let holding = exchange.holding.map(|queue| {
+            self.holding.insert(
+                queue,
+                Held {
+                    vhost: exchange.vhost.clone(),
+                    exchange: exchange.name.clone(),
+                },
+            );
+            Holding::new(queue, exchange.durable)
+        });
+        if let Some(vhost) = self.vhosts.get_mut(&exchange.vhost) {
+            vhost.add_exchange(exchange);
+        }
+        holding
     }
 
     /// Deletes an exchange with its bindings. If it is not there, that is as good.
@@ -209,6 +277,7 @@ impl Topology {
             return Err(TopologyError::InUse(resource));
         }
         self.vhost_mut(actor.vhost)?.drop_exchange(id, changes);
+        self.forget_holding(actor.vhost);
         Ok(())
     }
 
@@ -240,4 +309,22 @@ pub(super) fn check_not_default(exchange: &[u8]) -> Result<(), TopologyError> {
         return Err(TopologyError::DefaultExchange);
     }
     Ok(())
+}
+
+/// Looks at the arguments that only exchanges of this kind have.
+pub(super) fn check_arguments(kind: ExchangeKind, arguments: &Table) -> Result<(), TopologyError> {
+    let invalid = |text: &str| TopologyError::ExchangeArgument(text.into());
+    match kind {
+        ExchangeKind::ConsistentHash => check_consistent_hash(arguments).map_err(|text| invalid(&text)),
+        ExchangeKind::Delayed => {
+            let name = arguments.get(super::holding::DELAYED_TYPE).and_then(Value::as_bytes);
+            let name = name.ok_or_else(|| invalid("Invalid argument, 'x-delayed-type' must be an existing exchange type"))?;
+            match ExchangeKind::of_name(name) {
+                Some(ExchangeKind::Delayed) => Err(invalid("Invalid argument, 'x-delayed-message' can't be used for 'x-delayed-type'")),
+                Some(kind) => check_arguments(kind, arguments),
+                None => Err(TopologyError::ExchangeType(String::from_utf8_lossy(name).into())),
+            }
+        }
+        _ => Ok(()),
+    }
 }

@@ -57,6 +57,17 @@ impl Topology {
             );
         }
         self.vhosts.values().for_each(Vhost::invariants);
+        let delayed = self.vhosts.values().flat_map(Vhost::nodes).filter_map(|node| node.exchange.holding);
+        assert_eq!(
+            delayed.count(),
+            self.holding.len(),
+            "every delayed-message exchange has a queue of its own"
+        );
+        for (queue, held) in &self.holding {
+            assert!(queue.0 < self.ids.next && !self.queues.contains_key(queue));
+            let exchange = self.exchange(&held.vhost, held.exchange.as_bytes());
+            assert_eq!(exchange.and_then(|exchange| exchange.holding), Some(*queue), "{held:?}");
+        }
     }
 }
 

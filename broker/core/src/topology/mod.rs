@@ -14,6 +14,8 @@ mod destinations;
 mod equivalence;
 mod error;
 mod exchange;
+mod facts;
+mod holding;
 mod invariants;
 mod kinds;
 mod listing;
@@ -34,6 +36,8 @@ pub use bindings::{Binding, Destination};
 pub use change::{Change, KEY_PREFIX, RestoreError};
 pub use error::{Permission, Resource, ResourceKind, TopologyError};
 pub use exchange::{Exchange, ExchangeDeclare, ExchangeKind};
+pub use facts::{Facts, delay_ms};
+pub use holding::Holding;
 pub use kinds::MatchError;
 pub use password::PasswordHash;
 pub use permissions::Permissions;
@@ -67,6 +71,9 @@ pub struct Topology {
     users: HashMap<Arc<str>, User>,
     queues: HashMap<QueueId, queue::Known>,
     settings: settings::SettingsPool,
+    /// The queues of delayed-message exchanges, which are in no virtual host's list of queues.
+    holding: HashMap<QueueId, holding::Held>,
+    released: Vec<QueueId>,
     /// The exclusive queues of each connection that has any.
     exclusive: HashMap<ConnectionId, BTreeSet<QueueId>>,
     ids: queue::Ids,
@@ -90,6 +97,8 @@ impl Topology {
             users: [(guest.name.clone(), guest)].into_iter().collect(),
             queues: HashMap::new(),
             settings: settings::SettingsPool::default(),
+            holding: HashMap::new(),
+            released: Vec::new(),
             exclusive: HashMap::new(),
             ids: queue::Ids::default(),
         }

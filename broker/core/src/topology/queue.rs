@@ -173,7 +173,7 @@ impl Ids {
     /// How many are written down at a time. So many are lost at a restart, of 2^64.
     const BLOCK: u64 = 1024;
 
-    fn take(&mut self, changes: &mut Vec<Change>) -> QueueId {
+    pub(super) fn take(&mut self, changes: &mut Vec<Change>) -> QueueId {
         if self.next == self.reserved {
             self.reserved += Self::BLOCK;
             changes.push(self.record());
@@ -291,6 +291,7 @@ impl Topology {
     pub fn delete_queue(&mut self, vhost: &str, name: &[u8], changes: &mut Vec<Change>) -> Option<Arc<Queue>> {
         let queue = self.vhosts.get_mut(vhost)?.drop_queue(name, changes)?;
         self.forget_queue(&queue);
+        self.forget_holding(vhost);
         Some(queue)
     }
 

@@ -59,7 +59,10 @@ impl Topology {
             Kind::Exchange => {
                 let vhost = vhost_of(self, &mut record)?;
                 let exchange = exchange(vhost, &mut record)?;
-                vhost.add_exchange(exchange);
+                if exchange.holding.is_some_and(|queue| queue.0 >= self.ids.reserved) {
+                    return Err(record.error("has an id that was never given out"));
+                }
+                self.add_exchange(exchange);
             }
             Kind::Queue => {
                 let vhost = vhost_of(self, &mut record)?;
@@ -168,6 +171,10 @@ fn vhost_of<'t>(topology: &'t mut Topology, record: &mut Record<'_>) -> Result<&
 fn exchange(vhost: &Vhost, record: &mut Record<'_>) -> Result<Exchange, RestoreError> {
     let name = record.name()?;
     let kind = record.string("type").and_then(|name| ExchangeKind::of_name(name.as_bytes()));
+    let holding = match kind {
+        Some(ExchangeKind::Delayed) => Some(QueueId(record.number("holding")?)),
+        _ => None,
+    };
     Ok(Exchange {
         name,
         vhost: vhost.name.clone(),
@@ -176,6 +183,7 @@ fn exchange(vhost: &Vhost, record: &mut Record<'_>) -> Result<Exchange, RestoreE
         auto_delete: record.flag("auto-delete"),
         internal: record.flag("internal"),
         arguments: record.table("arguments"),
+        holding,
     })
 }
 

@@ -3,10 +3,11 @@
 
 use super::destinations::{Destinations, ExchangeId, Target};
 use super::error::{Resource, ResourceKind};
+use super::facts::{Facts, delay_ms};
 use super::{Topology, Vhost};
 use crate::ids::QueueId;
 use hashbrown::HashSet;
-use stoa_amqp::{ReplyCode, Table};
+use stoa_amqp::ReplyCode;
 
 /// A queue that a message goes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -45,15 +46,22 @@ impl RouteError {
     }
 }
 
-/// A message's headers, decoded when the first headers exchange asks for them.
-pub(super) struct Headers<'a> {
-    decode: &'a mut dyn FnMut() -> Option<Table>,
-    decoded: Option<Table>,
+/// A message on its way: what it says of itself is looked up when the first exchange asks.
+pub(super) struct Message<'a> {
+    look_up: &'a mut dyn FnMut() -> Facts,
+    facts: Option<Facts>,
+    /// It has been held back once; that was enough.
+    is_due: bool,
 }
 
-impl Headers<'_> {
-    pub(super) fn get(&mut self) -> &Table {
-        self.decoded.get_or_insert_with(|| (self.decode)().unwrap_or_default())
+impl Message<'_> {
+    pub(super) fn facts(&mut self) -> &Facts {
+        self.facts.get_or_insert_with(|| (self.look_up)())
+    }
+
+    /// Whether a delayed-message exchange is to hold it back.
+    fn is_delayed(&mut self) -> bool {
+        !self.is_due && delay_ms(&self.facts().headers).is_some()
     }
 }
 
@@ -92,6 +100,16 @@ impl Found<'_> {
         }
     }
 
+    /// How many exchanges are known of so far, beside the first.
+    pub(super) fn exchanges_seen(&self) -> u64 {
+        self.exchanges.len() as u64
+    }
+
+    fn hold(&mut self, queue: RouteTarget) {
+        self.sets += 1;
+        self.out.push(queue);
+    }
+
     fn visit(&mut self, exchange: ExchangeId) {
         let is_known = if self.exchanges.len() <= LINEAR_MAX {
             self.exchanges.contains(&exchange)
@@ -111,9 +129,12 @@ impl Topology {
     /// A way that leads through several exchanges ends however they are bound to each other: each is asked once. An exchange that finds no
     /// destination passes the message to its alternate exchange (RabbitMQ extension), if there is one of that name.
     ///
-    /// `headers` is called at most once, and only if a headers exchange is on the way. If it was not called, the outcome depends on exchange and
-    /// routing key alone until the topology changes. For a message with several routing keys (`CC`, a RabbitMQ extension), ask for each; then
-    /// sort, and take duplicates out.
+    /// A delayed-message exchange that is to hold the message back leads to its own queue, with [`RouteTarget::delays`]; when the message is due, it
+    /// goes on by [`Topology::route_due`].
+    ///
+    /// `look_up` is called at most once, and only if there is an exchange on the way that routes by more than the routing key, or by chance. If it was
+    /// not called, the outcome depends on exchange and routing key alone until the topology changes, and may be remembered. For a message with several
+    /// routing keys (`CC`, a RabbitMQ extension), ask for each; then sort, and take duplicates out.
     ///
     /// # Errors
     /// If there is no such virtual host or exchange, or the exchange is internal. Nothing is appended then.
@@ -122,7 +143,7 @@ impl Topology {
         vhost: &str,
         exchange: &[u8],
         routing_key: &[u8],
-        headers: &mut dyn FnMut() -> Option<Table>,
+        look_up: &mut dyn FnMut() -> Facts,
         out: &mut Vec<RouteTarget>,
     ) -> Result<(), RouteError> {
         let Some(vhost) = self.vhosts.get(vhost) else {
@@ -137,16 +158,33 @@ impl Topology {
         if vhost.node(start).exchange.internal {
             return Err(RouteError::Internal(resource()));
         }
-        let headers = Headers {
-            decode: headers,
-            decoded: None,
+        let message = Message {
+            look_up,
+            facts: None,
+            is_due: false,
         };
-        route_from(vhost, start, routing_key, headers, out);
+        route_from(vhost, start, routing_key, message, out);
         Ok(())
+    }
+
+    /// Appends the queues that a message goes to which a delayed-message exchange held back in this queue of its own: from there on as if it had
+    /// never been delayed, and no exchange holds it back again. Nothing is appended if the exchange is gone.
+    pub fn route_due(&self, queue: QueueId, routing_key: &[u8], look_up: &mut dyn FnMut() -> Facts, out: &mut Vec<RouteTarget>) {
+        let Some(held) = self.holding.get(&queue) else { return };
+        let vhost = self.vhosts.get(&held.vhost);
+        let found = vhost.and_then(|vhost| Some((vhost, vhost.exchange_id(held.exchange.as_bytes())?)));
+        if let Some((vhost, start)) = found {
+            let message = Message {
+                look_up,
+                facts: None,
+                is_due: true,
+            };
+            route_from(vhost, start, routing_key, message, out);
+        }
     }
 }
 
-fn route_from(vhost: &Vhost, start: ExchangeId, key: &[u8], mut headers: Headers<'_>, out: &mut Vec<RouteTarget>) {
+fn route_from(vhost: &Vhost, start: ExchangeId, key: &[u8], mut message: Message<'_>, out: &mut Vec<RouteTarget>) {
     let first = out.len();
     let mut found = Found {
         out,
@@ -159,7 +197,10 @@ fn route_from(vhost: &Vhost, start: ExchangeId, key: &[u8], mut headers: Headers
     loop {
         let node = vhost.node(current);
         let sets = found.sets;
-        node.routes.route(key, &mut headers, &mut found);
+        match node.exchange.holding_target() {
+            Some(holding) if message.is_delayed() => found.hold(holding),
+            _ => node.routes.route(key, &mut message, &mut found),
+        }
         if found.sets == sets
             && let Some(alternate) = node.alternate.as_ref().and_then(|name| vhost.exchange_id(name.as_bytes()))
         {

@@ -8,6 +8,7 @@ use super::kinds::Routes;
 use super::policy::{Governing, Policies};
 use super::queue::Queue;
 use super::{Topology, TopologyError};
+use crate::ids::QueueId;
 use hashbrown::HashMap;
 use std::sync::Arc;
 use stoa_amqp::{ShortString, Table, Value};
@@ -29,7 +30,7 @@ pub(super) struct Node {
 impl Node {
     fn new(exchange: Exchange, governing: Governing) -> Self {
         let mut node = Self {
-            routes: Routes::new(exchange.kind),
+            routes: Routes::new(&exchange),
             alternate: None,
             exchange: Arc::new(exchange),
             governing: Governing::default(),
@@ -54,6 +55,8 @@ pub(super) struct Vhost {
     free: Vec<ExchangeId>,
     pub(super) bindings: Bindings,
     pub(super) policies: Policies,
+    /// The queues of delayed-message exchanges that have gone, for the topology to forget.
+    pub(super) released: Vec<QueueId>,
 }
 
 impl Vhost {
@@ -67,6 +70,7 @@ impl Vhost {
             free: Vec::new(),
             bindings: Bindings::default(),
             policies: Policies::default(),
+            released: Vec::new(),
         };
         for (name, kind, internal) in PREDECLARED {
             vhost.add_exchange(Exchange {
@@ -77,6 +81,7 @@ impl Vhost {
                 auto_delete: false,
                 internal,
                 arguments: Table::new(),
+                holding: None,
             });
         }
         vhost
@@ -153,6 +158,7 @@ impl Vhost {
             }
             let Some(node) = self.nodes[id.0 as usize].take() else { continue };
             self.free.push(id);
+            self.released.extend(node.exchange.holding);
             self.exchanges.remove(&node.exchange.name);
             if node.exchange.durable {
                 changes.push(Change::delete(exchange_key(&self.name, &node.exchange.name)));
@@ -244,6 +250,10 @@ impl Topology {
     pub fn delete_vhost(&mut self, name: &str, changes: &mut Vec<Change>) -> Option<Vec<Arc<Queue>>> {
         let vhost = self.vhosts.remove(name)?;
         let first = changes.len();
+        for holding in vhost.nodes().filter_map(|node| node.exchange.holding) {
+            self.holding.remove(&holding);
+            self.released.push(holding);
+        }
         let bindings = vhost.bindings.iter().filter(|bound| bound.durable);
         changes.extend(bindings.map(|bound| Change::delete(binding_key(name, &bound.binding))));
         let exchanges = vhost.nodes().map(|node| &node.exchange).filter(|exchange| exchange.is_recorded());

@@ -109,7 +109,7 @@ impl Open {
         }
     }
 
-    fn exchange_declare(&mut self, broker: &Broker, number: u16, declare: &exchange::Declare<'_>, cause: (u16, u16)) -> Outcome {
+    fn exchange_declare(&mut self, broker: &Arc<Broker>, number: u16, declare: &exchange::Declare<'_>, cause: (u16, u16)) -> Outcome {
         let wanted = ExchangeDeclare {
             name: declare.exchange.as_bytes(),
             kind: declare.kind.as_bytes(),
@@ -119,8 +119,23 @@ impl Open {
             internal: declare.internal,
             arguments: declare.arguments.to_table(),
         };
-        let done = broker.change_topology(|topology, changes| topology.declare_exchange(&self.actor(), &wanted, changes));
-        done.outcome.map_err(|error| Exception::of_topology(&error, cause))?;
+        let done = broker.change_topology(|topology, changes| {
+            let holding = topology.declare_exchange(&self.actor(), &wanted, changes)?;
+            let queue = holding.as_ref().map(|holding| holding.queue);
+            if let Some(holding) = holding {
+                broker.shard_of(holding.queue).lock().shard.create(QueueSpec {
+                    id: holding.queue,
+                    durable: holding.durable,
+                    auto_delete: false,
+                    settings: Some(holding.settings),
+                });
+            }
+            Ok::<_, TopologyError>(queue)
+        });
+        let holding = done.outcome.map_err(|error| Exception::of_topology(&error, cause))?;
+        if let Some(queue) = holding {
+            broker.shard_of(queue).run_if_needed(broker);
+        }
         self.answer(
             broker,
             number,

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use stoa_amqp::content::{self, ContentHeader};
-use stoa_amqp::{ReplyCode, Table, fast};
+use stoa_amqp::content::ContentHeader;
+use stoa_amqp::{ReplyCode, fast};
 use stoa_core::channel::Settled;
 use stoa_core::ids::QueueId;
 use stoa_core::record::{self, BodyRef, flags};
 use stoa_core::shard::ReturnCause;
-use stoa_core::topology::{RouteError, RouteTarget};
+use stoa_core::topology::{Facts, RouteError, RouteTarget};
 
 use super::error::Exception;
 use super::session::Open;
@@ -309,12 +309,9 @@ impl Open {
         self.route.targets.clear();
         self.route.version = 0;
         let mut by_headers = false;
-        let mut headers = || -> Option<Table> {
+        let mut facts = || {
             by_headers = true;
-            content::Properties::decode(header.properties)
-                .ok()?
-                .headers
-                .map(|headers| headers.to_table())
+            Facts::of(header.properties, broker.draw())
         };
         let site = broker.topology.read();
         let actor = self.actor();
@@ -326,7 +323,7 @@ impl Open {
                 &self.vhost,
                 message.exchange,
                 message.routing_key,
-                &mut headers,
+                &mut facts,
                 &mut self.route.targets,
             )
             .map_err(|error: RouteError| Exception::new(error.code(), PUBLISH, error.to_string()))?;

@@ -2,17 +2,24 @@
 //!
 //! Each keeps, beside the bindings themselves, what it needs to find the destinations of a message quickly. None looks anything up outside.
 
+mod consistent_hash;
 mod direct;
 mod fanout;
+mod hash;
 mod headers;
+mod modulus_hash;
+mod random;
+mod ranked;
 mod topic;
 
 use super::bindings::BindingIndex;
 use super::destinations::Target;
+use super::exchange::Exchange;
 use super::exchange::ExchangeKind;
-use super::route::{Found, Headers};
+use super::route::{Found, Message};
 use stoa_amqp::{ShortString, Table};
 
+pub(super) use consistent_hash::{check as check_consistent_hash, weight};
 pub(super) use headers::Match;
 pub use headers::MatchError;
 
@@ -23,15 +30,22 @@ pub(super) enum Routes {
     Fanout(fanout::Fanout),
     Topic(topic::Topic),
     Headers(headers::HeadersTable),
+    ConsistentHash(consistent_hash::ConsistentHash),
+    ModulusHash(modulus_hash::ModulusHash),
+    Random(random::Random),
 }
 
 impl Routes {
-    pub(super) fn new(kind: ExchangeKind) -> Self {
-        match kind {
+    pub(super) fn new(exchange: &Exchange) -> Self {
+        match exchange.routes_as() {
             ExchangeKind::Direct => Self::Direct(direct::Direct::default()),
-            ExchangeKind::Fanout => Self::Fanout(fanout::Fanout::default()),
+            // None routes as a delayed one: its declaration is refused.
+            ExchangeKind::Fanout | ExchangeKind::Delayed => Self::Fanout(fanout::Fanout::default()),
             ExchangeKind::Topic => Self::Topic(topic::Topic::default()),
             ExchangeKind::Headers => Self::Headers(headers::HeadersTable::default()),
+            ExchangeKind::ConsistentHash => Self::ConsistentHash(consistent_hash::ConsistentHash::new(&exchange.arguments)),
+            ExchangeKind::ModulusHash => Self::ModulusHash(modulus_hash::ModulusHash::default()),
+            ExchangeKind::Random => Self::Random(random::Random::default()),
         }
     }
 
@@ -42,6 +56,9 @@ impl Routes {
             Self::Fanout(fanout) => fanout.insert(target),
             Self::Topic(topic) => topic.insert(key.as_bytes(), target),
             Self::Headers(headers) => headers.insert(binding, arguments, target),
+            Self::ConsistentHash(consistent) => consistent.insert(key, target),
+            Self::ModulusHash(modulus) => modulus.insert(target),
+            Self::Random(random) => random.insert(target),
         }
     }
 
@@ -52,20 +69,26 @@ impl Routes {
             Self::Fanout(fanout) => fanout.remove(target),
             Self::Topic(topic) => topic.remove(key.as_bytes(), target),
             Self::Headers(headers) => headers.remove(binding),
+            Self::ConsistentHash(consistent) => consistent.remove(key, target),
+            Self::ModulusHash(modulus) => modulus.remove(target),
+            Self::Random(random) => random.remove(target),
         }
     }
 
     /// Finds the destinations of a message.
-    pub(super) fn route(&self, key: &[u8], headers: &mut Headers<'_>, found: &mut Found<'_>) {
+    pub(super) fn route(&self, key: &[u8], message: &mut Message<'_>, found: &mut Found<'_>) {
         match self {
             Self::Direct(direct) => direct.route(key, found),
             Self::Fanout(fanout) => fanout.route(found),
             Self::Topic(topic) => topic.route(key, found),
             Self::Headers(table) => {
                 if !table.is_empty() {
-                    table.route(headers.get(), found);
+                    table.route(&message.facts().headers, found);
                 }
             }
+            Self::ConsistentHash(consistent) => consistent.route(key, message, found),
+            Self::ModulusHash(modulus) => modulus.route(key, found),
+            Self::Random(random) => random.route(message, found),
         }
     }
 
@@ -76,6 +99,9 @@ impl Routes {
             Self::Fanout(fanout) => fanout.is_empty(),
             Self::Topic(topic) => topic.is_empty(),
             Self::Headers(headers) => headers.is_empty(),
+            Self::ConsistentHash(consistent) => consistent.is_empty(),
+            Self::ModulusHash(modulus) => modulus.is_empty(),
+            Self::Random(random) => random.is_empty(),
         }
     }
 }

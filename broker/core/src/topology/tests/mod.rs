@@ -6,6 +6,7 @@ mod access;
 mod bind;
 mod declare_exchange;
 mod declare_queue;
+mod exchange_types;
 mod model;
 mod policies;
 mod queue_arguments;
@@ -83,7 +84,7 @@ impl Site {
     }
 
     fn declare_exchange(&mut self, declare: ExchangeDeclare<'_>) -> Outcome {
-        self.act(|topology, actor, changes| topology.declare_exchange(actor, &declare, changes))
+        self.act(|topology, actor, changes| topology.declare_exchange(actor, &declare, changes).map(drop))
     }
 
     /// A durable exchange.
@@ -94,6 +95,18 @@ impl Site {
             durable: true,
             ..ExchangeDeclare::default()
         })
+    }
+
+    /// An exchange of any type with arguments, and what it holds messages back in.
+    fn exchange_with(&mut self, name: &str, kind: &str, arguments: Table) -> Outcome<Option<Holding>> {
+        let declare = ExchangeDeclare {
+            name: name.as_bytes(),
+            kind: kind.as_bytes(),
+            durable: true,
+            arguments,
+            ..ExchangeDeclare::default()
+        };
+        self.act(|topology, actor, changes| topology.declare_exchange(actor, &declare, changes))
     }
 
     fn delete_exchange(&mut self, name: &str, if_unused: bool) -> Outcome {
@@ -152,7 +165,7 @@ impl Site {
             self.vhost,
             exchange.as_bytes(),
             key.as_bytes(),
-            &mut || Some(headers.clone()),
+            &mut || Facts::from(headers.clone()),
             &mut out,
         );
         routed.map_err(|error| (error.code().code(), error.to_string()))?;

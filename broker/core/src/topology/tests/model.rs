@@ -38,8 +38,27 @@ fn headers_match(arguments: &Table, headers: &Table) -> bool {
 }
 
 /// The queues that a message reaches.
-pub(super) fn route(topology: &Topology, vhost: &str, exchange: &str, key: &str, headers: &Table) -> BTreeSet<QueueId> {
-    let mut queues = BTreeSet::new();
+#[derive(Debug, Default)]
+pub(super) struct Expected {
+    all: BTreeSet<QueueId>,
+    /// An exchange chose one destination of several: which one is not for the model to say, nor what is reached from there.
+    chosen: bool,
+}
+
+impl Expected {
+    /// Whether it may reach these.
+    pub(super) fn allows(&self, reached: &BTreeSet<QueueId>) -> bool {
+        if self.chosen {
+            reached.is_subset(&self.all)
+        } else {
+            *reached == self.all
+        }
+    }
+}
+
+/// Routing, with all that may be reached where an exchange chooses.
+pub(super) fn route(topology: &Topology, vhost: &str, exchange: &str, key: &str, headers: &Table) -> Expected {
+    let mut expected = Expected::default();
     let mut asked = BTreeSet::new();
     let mut to_ask = vec![exchange.to_owned()];
     while let Some(name) = to_ask.pop() {
@@ -49,18 +68,26 @@ pub(super) fn route(topology: &Topology, vhost: &str, exchange: &str, key: &str,
         if !asked.insert(name.clone()) {
             continue;
         }
+        if let Some(holding) = exchange.holding.filter(|_| headers.get("x-delay").is_some()) {
+            expected.all.insert(holding);
+            continue;
+        }
         let mut found_any = false;
         for binding in topology.bindings(vhost).filter(|binding| binding.source == *name.as_str()) {
             let matches = match exchange.kind {
                 ExchangeKind::Direct => binding.routing_key == *key,
-                ExchangeKind::Fanout => true,
-                ExchangeKind::Topic => topic_matches(&binding.routing_key.as_str_lossy(), key),
+                ExchangeKind::Fanout | ExchangeKind::ConsistentHash | ExchangeKind::ModulusHash | ExchangeKind::Random => true,
+                ExchangeKind::Topic | ExchangeKind::Delayed => topic_matches(&binding.routing_key.as_str_lossy(), key),
                 ExchangeKind::Headers => headers_match(&binding.arguments, headers),
             };
             if matches {
+                expected.chosen |= matches!(
+                    exchange.kind,
+                    ExchangeKind::ConsistentHash | ExchangeKind::ModulusHash | ExchangeKind::Random
+                );
                 found_any = true;
                 match &binding.destination {
-                    Destination::Queue(queue) => drop(queues.insert(topology.find_queue(vhost, queue.as_bytes()).unwrap().id)),
+                    Destination::Queue(queue) => drop(expected.all.insert(topology.find_queue(vhost, queue.as_bytes()).unwrap().id)),
                     Destination::Exchange(exchange) => to_ask.push(exchange.to_string()),
                 }
             }
@@ -71,5 +98,5 @@ pub(super) fn route(topology: &Topology, vhost: &str, exchange: &str, key: &str,
             to_ask.extend(alternate.as_str().map(str::to_owned));
         }
     }
-    queues
+    expected
 }

@@ -171,7 +171,7 @@ fn headers_are_decoded_only_for_a_headers_exchange_and_once() {
         let mut calls = 0;
         let mut headers = || {
             calls += 1;
-            None
+            Facts::default()
         };
         site.topology
             .route("/", exchange.as_bytes(), b"q", &mut headers, &mut Vec::new())
@@ -248,7 +248,7 @@ fn a_route_is_appended() {
         delays: false,
     };
     let mut out = vec![before, before];
-    site.topology.route("/", b"amq.fanout", b"", &mut || None, &mut out).unwrap();
+    site.topology.route("/", b"amq.fanout", b"", &mut Facts::default, &mut out).unwrap();
     let id = site.topology.find_queue("/", b"q0").unwrap().id;
     assert_eq!(
         out,
