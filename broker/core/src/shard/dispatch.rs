@@ -112,7 +112,19 @@ impl Queue {
                 1
             };
             let first = chunk.first.plus(at.into());
-            let (upto, used, bytes) = chunk.records(at..at + most, window, OVERHEAD_BYTES);
+            let (mut upto, mut used, mut bytes) = chunk.records(at..at + most, window, OVERHEAD_BYTES);
+            if consumer.is_limited() {
+                let wanted = upto - at;
+                let granted = effects.lend(consumer, wanted.into()).min(wanted.into()) as u16;
+                if granted == 0 {
+                    outlet.refused.push((consumer.channel, self.id, consumer.id));
+                    self.subscribers.refuse();
+                    continue;
+                }
+                if granted < wanted {
+                    (upto, used, bytes) = chunk.records(at..at + granted, window, OVERHEAD_BYTES);
+                }
+            }
             let records = Records {
                 bytes,
                 count: u32::from(upto - at),

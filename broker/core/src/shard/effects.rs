@@ -34,6 +34,13 @@ pub struct Consumer {
     pub arguments: Table,
 }
 
+impl Consumer {
+    /// Whether its channel is asked before it gets anything.
+    pub(crate) fn is_limited(&self) -> bool {
+        self.limited && !self.no_ack
+    }
+}
+
 /// A run of messages on its way to one consumer.
 #[derive(Clone, Copy, Debug)]
 pub struct Delivery<'a> {
@@ -119,9 +126,9 @@ pub trait Effects {
     fn stalled(&mut self, outlet: OutletId);
     /// The queue is to be deleted with its last consumer, and that one went.
     fn unused(&mut self, queue: QueueId);
-    /// A consumer whose channel is [`limited`](Consumer::limited) could take so many messages: gives how many it may, and counts these as held by
-    /// the channel. What was granted is delivered next. Less than what was wanted: the consumer waits for
-    /// [`Command::Lend`](crate::shard::Command::Lend).
+    /// A consumer whose channel is [`limited`](Consumer::limited) could take so many messages: gives how many it may. What was granted is
+    /// delivered next, before any other effect, and counts as held by the channel then. None: the consumer waits for
+    /// [`Command::Lend`](crate::shard::Command::Lend). Less than what was wanted: it asks again if it can take more.
     fn lend(&mut self, consumer: &Consumer, wanted: u32) -> u32;
     /// Messages leave their queue for a dead-letter exchange, or for the queues behind a delayed-message exchange.
     fn dead(&mut self, letter: Letter<'_>);

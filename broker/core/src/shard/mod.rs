@@ -38,6 +38,7 @@ pub mod stored;
 mod tests;
 
 pub use command::{Command, ConsumeError, Counts, DeleteError, GetOutcome, Got, QueueSpec, ReturnCause, ShardLimits};
+pub use consumers::Activity;
 pub use effects::{Consumer, Delivery, Effects, Letter, Reason};
 pub use recovery::Restored;
 pub use stored::{ChunkEntry, HeadEntry, IndexEntry, StoredChunk, StoredError};
@@ -93,6 +94,7 @@ impl Shard {
     pub fn configure(&mut self, queue: QueueId, settings: Option<Arc<Settings>>) {
         if let Some(queue) = self.queues.get_mut(&queue) {
             queue.settings = settings;
+            queue.configure_consumers(&mut self.common);
         }
     }
 
@@ -156,7 +158,8 @@ impl Shard {
                     queue.released(consumer, count, &mut self.common);
                 }
             }
-            Command::DeadLettered { .. } | Command::Lend { .. } => {}
+            Command::DeadLettered { .. } => {}
+            Command::Lend { outlet, channel } => self.lend(outlet, channel),
             Command::Resume { outlet } => self.resume(outlet),
             Command::Gone { outlet } => self.gone(outlet, effects),
             Command::Loaded { queue, chunk, data } => self.loaded(queue, chunk, data, effects),

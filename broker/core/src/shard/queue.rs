@@ -11,7 +11,7 @@ use crate::shard::QueueSpec;
 use crate::shard::bits::Bits;
 use crate::shard::chunk::{BYTES_MAX, Chunk, state};
 use crate::shard::common::Common;
-use crate::shard::consumers::Subscribers;
+use crate::shard::consumers::{Subscribers, is_single_active};
 use crate::shard::effects::Effects;
 use crate::shard::fit::{self, Fit};
 use crate::shard::runs::Runs;
@@ -80,6 +80,7 @@ pub(crate) struct Next {
 
 impl Queue {
     pub(crate) fn new(spec: QueueSpec) -> Self {
+        let subscribers = Subscribers::new(is_single_active(spec.settings.as_ref()));
         Self {
             id: spec.id,
             durable: spec.durable,
@@ -93,7 +94,7 @@ impl Queue {
             ready: 0,
             unacked: 0,
             bytes: 0,
-            subscribers: Subscribers::default(),
+            subscribers,
             settled: Vec::new(),
             uncollected_from: Sequence(0),
             unstored_from: Sequence(0),

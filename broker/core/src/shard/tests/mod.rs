@@ -1,8 +1,9 @@
 //! Tables of what is done to a shard and the effects that must come of it, one file a subject. Effects are written as short lines:
 //! `1 <- 0..3` (consumer 1 gets the messages 0, 1 and 2), `1 <- 0..3 again` (redelivered), `load 0`, `store 0..3` (a value of three records),
-//! `entry 0` and `head 3` (index entries), `forget 0`, `stalled 9`. The queue is always queue 1; consumers are at the outlet of their number.
+//! `entry 0` and `head 3` (index entries), `forget 0`, `stalled 9`, `refused 1` (no credit for consumer 1). The queue is always queue 1; consumers are at the outlet of their number.
 
 mod apart;
+mod consumers;
 mod delivery;
 mod journal;
 mod model;
@@ -40,6 +41,8 @@ struct Sink {
     index: BTreeMap<[u8; 16], Vec<u8>>,
     chunks: BTreeMap<Sequence, Arc<Vec<u8>>>,
     stored: Vec<(QueueId, Sequence, u16)>,
+    /// What limited channels may still be lent, all together; absent: whatever they want.
+    credit: Option<u32>,
 }
 
 impl Sink {
@@ -49,8 +52,13 @@ impl Sink {
 }
 
 impl Effects for Sink {
-    fn lend(&mut self, _consumer: &Consumer, wanted: u32) -> u32 {
-        wanted
+    fn lend(&mut self, consumer: &Consumer, wanted: u32) -> u32 {
+        let granted = self.credit.map_or(wanted, |credit| credit.min(wanted));
+        self.credit = self.credit.map(|credit| credit - granted);
+        if granted == 0 {
+            self.say(format!("refused {}", consumer.id));
+        }
+        granted
     }
     fn dead(&mut self, letter: Letter<'_>) {
         panic!("nothing dies here: {:?}", letter.reason);
