@@ -2,13 +2,16 @@
 
 use super::change::{Change, Key, Kind};
 use super::error::{Permission, Resource, ResourceKind, TopologyError};
+use super::limits::{LimitOf, LimitSet};
 use super::password::PasswordHash;
 use super::permissions::{Permissions, without_permission};
+use super::topic_permissions::{self, TopicPermissions};
 use super::vhost::{self, tombstone};
 use super::{Actor, Topology};
 use hashbrown::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use stoa_amqp::{Table, Value};
+use stoa_amqp::{ShortString, Table, Value};
 
 /// The user that is always there to begin with.
 pub(super) const GUEST: &str = "guest";
@@ -26,6 +29,10 @@ pub struct User {
     pub loopback_only: bool,
     /// What the user may do, by virtual host.
     permissions: HashMap<Arc<str>, Permissions>,
+    /// With which keys the user may use topic exchanges, by virtual host and exchange.
+    pub(super) topic_permissions: BTreeMap<(Arc<str>, ShortString), TopicPermissions>,
+    /// What the user may have at most.
+    pub(super) limits: LimitSet,
 }
 
 impl User {
@@ -38,6 +45,8 @@ impl User {
             tags,
             loopback_only: false,
             permissions: HashMap::new(),
+            topic_permissions: BTreeMap::new(),
+            limits: LimitSet::default(),
         }
     }
 
@@ -212,15 +221,14 @@ impl Topology {
         self.users.get(name)
     }
 
-    /// Adds a user, or changes all of one but the permissions.
+    /// Adds a user, or changes all of one but permissions and limits.
     ///
     /// # Errors
     /// [`AccessError::Name`] if the name is empty or longer than 255 octets.
-    pub fn put_user(&mut self, mut user: User, changes: &mut Vec<Change>) -> Result<(), AccessError> {
+    pub fn put_user(&mut self, user: User, changes: &mut Vec<Change>) -> Result<(), AccessError> {
         if user.name.is_empty() || user.name.len() > 255 {
             return Err(AccessError::Name((&*user.name).into()));
         }
-        user.permissions.clear();
         changes.push(user.change());
         self.restore_user(user);
         Ok(())
@@ -229,6 +237,10 @@ impl Topology {
     /// Deletes a user with all permissions. Returns false if there is no such user.
     pub fn delete_user(&mut self, name: &str, changes: &mut Vec<Change>) -> bool {
         let Some(user) = self.users.remove(name) else { return false };
+        changes.extend(topic_permissions::deletions(&user, None));
+        if !user.limits.is_empty() {
+            changes.push(LimitSet::default().change(LimitOf::User, name));
+        }
         let mut vhosts: Vec<_> = user.permissions.keys().collect();
         vhosts.sort_unstable();
         changes.extend(vhosts.into_iter().map(|vhost| without_permission(vhost, name)));
@@ -266,6 +278,10 @@ impl Topology {
 
     /// Takes away what all users may do in a virtual host. The order of the changes is the caller's to make.
     pub(super) fn clear_vhost_permissions(&mut self, vhost: &str, changes: &mut Vec<Change>) {
+        for user in self.users.values_mut() {
+            changes.extend(topic_permissions::deletions(user, Some(vhost)));
+            user.topic_permissions.retain(|(of, _), _| **of != *vhost);
+        }
         let had_any = self
             .users
             .values_mut()
@@ -275,8 +291,17 @@ impl Topology {
 
     /// Takes in what the store has of a user.
     pub(super) fn restore_user(&mut self, user: User) {
-        let permissions = self.users.remove(&user.name).map(|old| old.permissions).unwrap_or_default();
-        self.users.insert(user.name.clone(), User { permissions, ..user });
+        let old = self
+            .users
+            .remove(&user.name)
+            .unwrap_or_else(|| User::new(&user.name, None, Vec::new()));
+        let user = User {
+            permissions: old.permissions,
+            topic_permissions: old.topic_permissions,
+            limits: old.limits,
+            ..user
+        };
+        self.users.insert(user.name.clone(), user);
     }
 
     pub(super) fn restore_without_user(&mut self, name: &str) {

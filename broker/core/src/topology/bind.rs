@@ -100,6 +100,7 @@ impl Topology {
         }
         check_not_default(&source)?;
         self.check(actor, Permission::Read, &Resource::new(ResourceKind::Exchange, &source, vhost))?;
+        self.check_topic(actor, Permission::Read, &source, routing_key)?;
         let destination = short(kind, &destination)?;
         Ok(Binding {
             source: short(ResourceKind::Exchange, &source)?,

@@ -12,6 +12,9 @@
 //!                           their names, as the fields of an AMQP table
 //!             8 policy      vhost, name
 //!             9 operator    vhost, name
+//!            10 limits      vhost
+//!            11 limits      user
+//!            12 topics      vhost, user, exchange
 //! value  version u8 = 1     the fields of an AMQP table, by name
 //! ```
 //! A reader ignores fields that it does not know and has a default for those that it misses; only what cannot be read so takes a new version. A kind
@@ -38,10 +41,13 @@ pub(super) enum Kind {
     Binding = 7,
     Policy = 8,
     OperatorPolicy = 9,
+    VhostLimits = 10,
+    UserLimits = 11,
+    TopicPermission = 12,
 }
 
 impl Kind {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 12] = [
         Self::Ids,
         Self::Vhost,
         Self::User,
@@ -51,6 +57,9 @@ impl Kind {
         Self::Binding,
         Self::Policy,
         Self::OperatorPolicy,
+        Self::VhostLimits,
+        Self::UserLimits,
+        Self::TopicPermission,
     ];
 }
 

@@ -117,6 +117,30 @@ pub enum TopologyError {
         /// Who asked.
         user: Box<str>,
     },
+    /// The user may not use that routing key with a topic exchange.
+    #[error("{permission} access to topic '{routing_key}' in exchange topic '{exchange}' in vhost '{vhost}' refused for user '{user}'")]
+    RefusedTopic {
+        /// What it would have taken.
+        permission: Permission,
+        /// The key.
+        routing_key: Box<str>,
+        /// The exchange.
+        exchange: ShortString,
+        /// The virtual host.
+        vhost: Arc<str>,
+        /// Who asked.
+        user: Box<str>,
+    },
+    /// The virtual host has as many queues as it may.
+    #[error("cannot declare queue '{queue}': queue limit in vhost '{vhost}' ({limit}) is reached")]
+    QueueLimit {
+        /// The queue.
+        queue: Box<str>,
+        /// The virtual host.
+        vhost: Arc<str>,
+        /// How many it may have.
+        limit: u64,
+    },
     /// The default exchange can be published to, and that is all.
     #[error("operation not permitted on the default exchange")]
     DefaultExchange,
@@ -221,11 +245,16 @@ impl TopologyError {
         match self {
             Self::NoVhost(_) => ReplyCode::NotAllowed,
             Self::NotFound(_) => ReplyCode::NotFound,
-            Self::Refused { .. } | Self::DefaultExchange | Self::SystemExchange(_) | Self::ReservedName { .. } => ReplyCode::AccessRefused,
+            Self::Refused { .. }
+            | Self::RefusedTopic { .. }
+            | Self::DefaultExchange
+            | Self::SystemExchange(_)
+            | Self::ReservedName { .. } => ReplyCode::AccessRefused,
             Self::Locked(_) => ReplyCode::ResourceLocked,
             Self::VhostName(_)
             | Self::RoutingKey
             | Self::Nesting(_)
+            | Self::QueueLimit { .. }
             | Self::ExchangeArgument(_)
             | Self::Weight(_)
             | Self::InvalidName { .. }

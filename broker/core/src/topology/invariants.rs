@@ -55,6 +55,7 @@ impl Topology {
                 user.all_permissions().all(|(vhost, _)| self.has_vhost(vhost)),
                 "{user:?} has permissions where there is something"
             );
+            assert!(user.topic_permissions.keys().all(|(vhost, _)| self.has_vhost(vhost)));
         }
         self.vhosts.values().for_each(Vhost::invariants);
         let delayed = self.vhosts.values().flat_map(Vhost::nodes).filter_map(|node| node.exchange.holding);

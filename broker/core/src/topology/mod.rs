@@ -18,6 +18,7 @@ mod facts;
 mod holding;
 mod invariants;
 mod kinds;
+mod limits;
 mod listing;
 mod password;
 mod permissions;
@@ -27,8 +28,10 @@ mod queue_arguments;
 mod restore;
 mod route;
 mod settings;
+mod term;
 #[cfg(test)]
 mod tests;
+mod topic_permissions;
 mod vhost;
 
 pub use access::{AccessError, User};
@@ -39,11 +42,13 @@ pub use exchange::{Exchange, ExchangeDeclare, ExchangeKind};
 pub use facts::{Facts, delay_ms};
 pub use holding::Holding;
 pub use kinds::MatchError;
+pub use limits::{LimitError, LimitOf, LimitSet, MAX_CHANNELS, MAX_CONNECTIONS, MAX_QUEUES};
 pub use password::PasswordHash;
 pub use permissions::Permissions;
 pub use policy::{ApplyTo, Governing, Policy, PolicyError, PolicyKind, Reconfigured};
 pub use queue::{Declared, Queue, QueueDeclare};
 pub use route::{RouteError, RouteTarget};
+pub use topic_permissions::TopicPermissions;
 
 use crate::ids::{ConnectionId, QueueId};
 use hashbrown::HashMap;

@@ -82,9 +82,9 @@ impl Permissions {
     }
 }
 
-/// A regular expression that names are held against; it need not match the whole of them. The empty one matches nothing.
+/// A regular expression that names are held against; it need not match the whole of them. The empty one matches the empty name alone.
 #[derive(Clone, Debug)]
-struct Pattern {
+pub(super) struct Pattern {
     text: Box<str>,
     matcher: Matcher,
 }
@@ -97,7 +97,7 @@ enum Matcher {
 }
 
 impl Pattern {
-    fn new(text: &str) -> Result<Self, AccessError> {
+    pub(super) fn new(text: &str) -> Result<Self, AccessError> {
         let matcher = match text {
             "" | "^$" => Matcher::Nothing,
             ".*" => Matcher::Everything,
@@ -112,9 +112,9 @@ impl Pattern {
         })
     }
 
-    fn matches(&self, name: &[u8]) -> bool {
+    pub(super) fn matches(&self, name: &[u8]) -> bool {
         match &self.matcher {
-            Matcher::Nothing => false,
+            Matcher::Nothing => name.is_empty(),
             Matcher::Everything => true,
             Matcher::Regex(regex) => regex.is_match(name),
         }

@@ -227,6 +227,7 @@ impl Topology {
             return Ok(self.declared(queue.clone(), false));
         }
         let name = new_name(ResourceKind::Queue, &name)?;
+        self.check_queue_limit(actor.vhost, name.as_bytes())?;
         check_depth(&declare.arguments, &resource)?;
         self.check_exchange_argument(actor, queue_arguments::DEAD_LETTER_EXCHANGE, &declare.arguments, &resource)?;
         queue_arguments::check(&declare.arguments, &resource)?;

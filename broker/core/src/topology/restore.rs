@@ -4,10 +4,12 @@ use super::access::{self, User};
 use super::bindings::{Binding, Destination};
 use super::change::{Change, KEY_PREFIX, Kind, Record, RestoreError};
 use super::exchange::{Exchange, ExchangeKind};
+use super::limits::LimitOf;
 use super::password::PasswordHash;
 use super::permissions::{Permissions, without_permission};
 use super::policy::PolicyKind;
 use super::queue::Queue;
+use super::topic_permissions;
 use super::vhost::{self, Vhost, binding_key};
 use super::{Permission, Topology};
 use crate::ids::QueueId;
@@ -83,6 +85,9 @@ impl Topology {
             }
             Kind::Policy => self.restore_policy(PolicyKind::User, &mut record)?,
             Kind::OperatorPolicy => self.restore_policy(PolicyKind::Operator, &mut record)?,
+            Kind::VhostLimits => self.restore_limits(LimitOf::Vhost, &mut record)?,
+            Kind::UserLimits => self.restore_limits(LimitOf::User, &mut record)?,
+            Kind::TopicPermission => self.restore_topic_permissions(&mut record)?,
         }
         Ok(())
     }
@@ -147,6 +152,10 @@ impl Topology {
                     .map(|(vhost, permissions)| permissions.change(vhost, &user.name)),
             );
         }
+        for of in [LimitOf::Vhost, LimitOf::User] {
+            records.extend(self.all_limits(of).map(|(owner, limits)| limits.change(of, owner)));
+        }
+        records.extend(self.users().flat_map(|user| topic_permissions::records(user, None)));
         for vhost in self.vhosts.values() {
             let exchanges = self.exchanges(&vhost.name).filter(|exchange| exchange.is_recorded());
             records.extend(exchanges.map(|exchange| exchange.record()));

@@ -5,6 +5,7 @@ use super::change::{Change, Key, Kind};
 use super::destinations::{ExchangeId, Target};
 use super::exchange::{Exchange, PREDECLARED};
 use super::kinds::Routes;
+use super::limits::{LimitOf, LimitSet};
 use super::policy::{Governing, Policies};
 use super::queue::Queue;
 use super::{Topology, TopologyError};
@@ -55,6 +56,8 @@ pub(super) struct Vhost {
     free: Vec<ExchangeId>,
     pub(super) bindings: Bindings,
     pub(super) policies: Policies,
+    /// What may be in it at most.
+    pub(super) limits: LimitSet,
     /// The queues of delayed-message exchanges that have gone, for the topology to forget.
     pub(super) released: Vec<QueueId>,
 }
@@ -70,6 +73,7 @@ impl Vhost {
             free: Vec::new(),
             bindings: Bindings::default(),
             policies: Policies::default(),
+            limits: LimitSet::default(),
             released: Vec::new(),
         };
         for (name, kind, internal) in PREDECLARED {
@@ -261,6 +265,9 @@ impl Topology {
         let queues = vhost.queues.values().filter(|queue| queue.durable);
         changes.extend(queues.map(|queue| Change::delete(queue_key(name, &queue.name))));
         changes.extend(vhost.policies.records().map(|record| Change { value: None, ..record }));
+        if !vhost.limits.is_empty() {
+            changes.push(LimitSet::default().change(LimitOf::Vhost, name));
+        }
         self.clear_vhost_permissions(name, changes);
         changes.push(without_vhost(name));
         changes[first..].sort_by(|a, b| b.key.cmp(&a.key));

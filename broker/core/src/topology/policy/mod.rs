@@ -7,11 +7,10 @@
 mod apply;
 mod definition;
 mod merge;
-mod term;
 
 use super::change::{Change, Key, Kind};
 use super::queue_arguments::QueueType;
-use super::{ShortString, Topology, TopologyError};
+use super::{ShortString, Topology, TopologyError, term};
 use regex::bytes::Regex;
 use std::sync::Arc;
 use stoa_amqp::{Table, Value};

@@ -7,6 +7,7 @@ mod bind;
 mod declare_exchange;
 mod declare_queue;
 mod exchange_types;
+mod limits;
 mod model;
 mod policies;
 mod queue_arguments;

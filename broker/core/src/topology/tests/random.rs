@@ -67,6 +67,14 @@ enum Step {
         operator: bool,
         name: usize,
     },
+    Limit {
+        user: bool,
+        connections: bool,
+        limit: Option<i64>,
+    },
+    Topics {
+        give: bool,
+    },
     Restart,
 }
 
@@ -140,6 +148,9 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (b(), 0..POLICIES.len(), 0..PATTERNS.len(), 0_i64..3, 0_usize..4)
             .prop_map(|(operator, name, pattern, priority, definition)| Step::SetPolicy { operator, name, pattern, priority, definition }),
         1 => (b(), 0..POLICIES.len()).prop_map(|(operator, name)| Step::ClearPolicy { operator, name }),
+        2 => (b(), b(), prop::option::weighted(0.6, -1_i64..4))
+            .prop_map(|(user, connections, limit)| Step::Limit { user, connections, limit }),
+        1 => b().prop_map(|give| Step::Topics { give }),
         1 => Just(Step::Restart),
     ]
 }
@@ -215,6 +226,28 @@ impl Site {
             }
             Step::ClearPolicy { operator, name } => {
                 drop(self.clear(kind(operator), POLICIES[name]));
+                Ok(())
+            }
+            Step::Limit { user, connections, limit } => {
+                let (of, owner, other) = if user {
+                    (LimitOf::User, "ann", MAX_CHANNELS)
+                } else {
+                    (LimitOf::Vhost, self.vhost, MAX_QUEUES)
+                };
+                let name = if connections { MAX_CONNECTIONS } else { other };
+                match limit {
+                    Some(limit) => drop(self.limit(of, owner, name, limit)),
+                    None => drop(self.unlimit(of, owner, name)),
+                }
+                Ok(())
+            }
+            Step::Topics { give: true } => {
+                drop(self.topics("ann", "amq.topic", "^a", "b"));
+                Ok(())
+            }
+            Step::Topics { give: false } => {
+                self.topology.clear_topic_permissions("ann", self.vhost, None, &mut self.changes);
+                self.commit();
                 Ok(())
             }
             Step::Restart => {

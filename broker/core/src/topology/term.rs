@@ -1,4 +1,4 @@
-//! Values as RabbitMQ's messages about policies show them: as Erlang terms.
+//! Values as RabbitMQ's messages about policies and limits show them: as Erlang terms.
 
 use stoa_amqp::{Table, Value};
 
