@@ -30,6 +30,11 @@ impl Caller {
         self.is("administrator") || broker.may_access(&self.user, vhost)
     }
 
+    /// Whether all is visible to them: administrators and those who watch.
+    pub(crate) fn sees_users(&self) -> bool {
+        self.is("administrator") || self.is("monitoring")
+    }
+
     /// Administrators only.
     pub(crate) fn check_administrator(&self) -> Result<(), Failure> {
         if self.is("administrator") {
@@ -47,7 +52,7 @@ impl Caller {
     }
 }
 
-fn refused(reason: &str) -> Failure {
+pub(crate) fn refused(reason: &str) -> Failure {
     Failure {
         status: StatusCode::UNAUTHORIZED,
         error: "not_authorized",

@@ -3,6 +3,7 @@
 //! Paths, fields and status codes are those of RabbitMQ's management API, so that its tools work.
 
 mod auth;
+mod limits;
 mod overview;
 mod policies;
 mod queues;
@@ -35,6 +36,7 @@ fn router(broker: Arc<Broker>) -> Router {
         .route("/api/queues/{vhost}", get(queues::list_in_vhost))
         .route("/api/queues/{vhost}/{name}", get(queues::get))
         .merge(policies::routes())
+        .merge(limits::routes())
         .fallback(not_found)
         .layer(middleware::from_fn_with_state(broker.clone(), auth::require_user))
         .with_state(broker);

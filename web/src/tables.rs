@@ -42,7 +42,7 @@ pub(crate) fn from_json(object: &Map<String, Json>) -> Option<Table> {
     fields.collect::<Option<Vec<_>>>().map(|fields| fields.into_iter().collect())
 }
 
-fn value_from_json(value: &Json) -> Option<Value> {
+pub(crate) fn value_from_json(value: &Json) -> Option<Value> {
     Some(match value {
         Json::Null => Value::Void,
         Json::Bool(flag) => Value::Bool(*flag),

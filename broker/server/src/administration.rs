@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use stoa_amqp::Table;
-use stoa_core::topology::{Policy, PolicyError, PolicyKind, Reconfigured};
+use stoa_amqp::{ShortString, Table, Value};
+use stoa_core::topology::{AccessError, LimitError, LimitOf, LimitSet, Policy, PolicyError, PolicyKind, Reconfigured};
 
 use crate::broker::Broker;
 
@@ -13,6 +13,12 @@ pub enum AdministrationError {
     /// The policy will not do.
     #[error(transparent)]
     Policy(#[from] PolicyError),
+    /// The limit will not do.
+    #[error(transparent)]
+    Limit(#[from] LimitError),
+    /// The topic permissions will not do.
+    #[error(transparent)]
+    Access(#[from] AccessError),
     /// It counts now, but the store has failed: a restart may undo it.
     #[error("the store has failed")]
     NotDurable,
@@ -76,6 +82,75 @@ impl Broker {
     #[must_use]
     pub fn policy(&self, kind: PolicyKind, vhost: &str, name: &str) -> Option<Arc<Policy>> {
         self.topology.read().topology.policy(kind, vhost, name)
+    }
+
+    /// Sets one limit of a virtual host or user. What is there already stays; the limit counts for what comes.
+    ///
+    /// # Errors
+    /// If there is none of that name, it is no such limit or no integer, or the store has failed.
+    pub async fn set_limit(self: &Arc<Self>, of: LimitOf, owner: &str, name: &str, value: &Value) -> Result<(), AdministrationError> {
+        self.change_topology(|topology, changes| topology.set_limit(of, owner, name, value, changes))
+            .outcome?;
+        self.durable().await
+    }
+
+    /// Takes a limit away. Gives whether there was one.
+    ///
+    /// # Errors
+    /// If the store has failed.
+    pub async fn clear_limit(self: &Arc<Self>, of: LimitOf, owner: &str, name: &str) -> Result<bool, AdministrationError> {
+        let change = self.change_topology(|topology, changes| topology.clear_limit(of, owner, name, changes));
+        let was_there = change.outcome;
+        self.durable().await?;
+        Ok(was_there)
+    }
+
+    /// The limits of one virtual host or user; `None` if there is none of that name.
+    #[must_use]
+    pub fn limits(&self, of: LimitOf, owner: &str) -> Option<LimitSet> {
+        self.topology.read().topology.limits(of, owner).cloned()
+    }
+
+    /// All virtual hosts or users that have limits, by name.
+    #[must_use]
+    pub fn all_limits(&self, of: LimitOf) -> Vec<(Arc<str>, LimitSet)> {
+        let site = self.topology.read();
+        let all = site.topology.all_limits(of).map(|(owner, limits)| (owner.clone(), limits.clone()));
+        let mut all: Vec<_> = all.collect();
+        all.sort_by(|(a, _), (b, _)| a.cmp(b));
+        all
+    }
+
+    /// Says with which routing keys a user may publish to a topic exchange and bind to it.
+    ///
+    /// # Errors
+    /// If there is no such user or virtual host, a pattern is no regular expression, or the store has failed.
+    pub async fn set_topic_permissions(
+        self: &Arc<Self>,
+        user: &str,
+        vhost: &str,
+        exchange: &ShortString,
+        write_and_read: (&str, &str),
+    ) -> Result<(), AdministrationError> {
+        self.change_topology(|topology, changes| topology.set_topic_permissions(user, vhost, exchange, write_and_read, changes))
+            .outcome?;
+        self.durable().await
+    }
+
+    /// Takes the topic permissions of a user in a virtual host away, for one exchange or for all. Gives whether there were any.
+    ///
+    /// # Errors
+    /// If the store has failed.
+    pub async fn clear_topic_permissions(
+        self: &Arc<Self>,
+        user: &str,
+        vhost: &str,
+        exchange: Option<&ShortString>,
+    ) -> Result<bool, AdministrationError> {
+        let change = self.change_topology(|topology, changes| topology.clear_topic_permissions(user, vhost, exchange, changes));
+        let were_there = change.outcome;
+        self.durable().await?;
+        Ok(were_there)
     }
 
     /// Tells shards what their queues are set to do now: to be called while the topology is locked, so that two changes reach them in

@@ -18,6 +18,7 @@ use crate::commit::Commits;
 use crate::config::Config;
 use crate::pager::Pager;
 use crate::shards::ShardCell;
+use crate::tallies::Tallies;
 use crate::timers::Timers;
 
 /// A running broker. The HTTP surface reads it, connections and threads share it.
@@ -34,6 +35,7 @@ pub struct Broker {
     pub(crate) bodies: Bodies,
     pub(crate) connections: Mutex<HashMap<ConnectionId, Arc<crate::connection::Presence>>>,
     pub(crate) counters: Counters,
+    pub(crate) tallies: Arc<Tallies>,
     pub(crate) runtimes: Vec<Handle>,
     /// The broker is about to end: no connection is accepted any more.
     pub(crate) stopping: AtomicBool,
@@ -98,6 +100,7 @@ impl Broker {
             bodies: parts.bodies,
             connections: Mutex::default(),
             counters: Counters::default(),
+            tallies: Arc::default(),
             runtimes: parts.runtimes,
             stopping: AtomicBool::new(false),
             started: Instant::now(),

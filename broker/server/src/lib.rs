@@ -21,6 +21,7 @@ mod overview;
 mod pager;
 mod recovery;
 mod shards;
+mod tallies;
 mod timers;
 
 use std::io;
@@ -40,7 +41,7 @@ pub use config::{Config, Limits, StoreConfig};
 pub use connection::{Identity, Presence};
 pub use overview::{ConnectionView, Overview, QueueView};
 pub use recovery::RecoveryError;
-pub use stoa_core::topology::{Policy, PolicyKind};
+pub use stoa_core::topology::{LimitError, LimitOf, LimitSet, Policy, PolicyKind, TopicPermissions};
 
 /// Why a broker did not start.
 #[derive(Debug, thiserror::Error)]

@@ -13,6 +13,7 @@ use stoa_core::ids::ConnectionId;
 use super::error::Exception;
 use crate::broker::Broker;
 use crate::config::Limits;
+use crate::tallies::Admission;
 
 /// What a connection is waiting for before it is open.
 #[derive(Debug)]
@@ -51,6 +52,8 @@ pub(crate) struct Opened {
     pub(crate) client: Client,
     pub(crate) tuned: Tuned,
     pub(crate) vhost: String,
+    /// It counts as one of its virtual host's and user's connections.
+    pub(crate) admission: Admission,
 }
 
 /// What follows from a method of the handshake.
@@ -140,12 +143,19 @@ impl Handshake {
                 if !site.topology.has_vhost(&vhost) {
                     return Err(refused(format!("vhost {vhost} not found")));
                 }
+                let admitted = broker.tallies.admit(&site.topology, &vhost, &client.user);
+                let admission = admitted.map_err(|error| refused(error.to_string()))?;
                 if !site.topology.may_access_vhost(&client.user, &vhost) {
                     return Err(refused(format!("access to vhost '{vhost}' refused for user '{}'", client.user)));
                 }
                 Method::ConnectionOpenOk(connection::OpenOk {}).write_frame(0, out);
                 tracing::debug!(connection = %id, user = %client.user, vhost, "open");
-                Ok(Step::Open(Box::new(Opened { client, tuned, vhost })))
+                Ok(Step::Open(Box::new(Opened {
+                    client,
+                    tuned,
+                    vhost,
+                    admission,
+                })))
             }
             (_, method) => Err(Exception::connection(
                 ReplyCode::CommandInvalid,

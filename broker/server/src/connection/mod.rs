@@ -292,7 +292,7 @@ impl Connection {
                     properties: opened.client.properties.clone(),
                 };
                 self.heartbeat = opened.tuned.heartbeat;
-                self.stage = Stage::Open(Box::new(Open::new(self.id, self.outlet.clone(), &opened)));
+                self.stage = Stage::Open(Box::new(Open::new(self.id, self.outlet.clone(), *opened)));
             }
             Err(exception) => return self.refuse(&exception),
         }

@@ -10,7 +10,7 @@ use stoa_core::channel::Settled;
 use stoa_core::ids::QueueId;
 use stoa_core::record::{self, BodyRef, flags};
 use stoa_core::shard::ReturnCause;
-use stoa_core::topology::{Facts, RouteError, RouteTarget};
+use stoa_core::topology::{Facts, Permission, RouteError, RouteTarget};
 
 use super::error::Exception;
 use super::session::Open;
@@ -317,6 +317,9 @@ impl Open {
         let actor = self.actor();
         site.topology
             .check_write(&actor, message.exchange)
+            .map_err(|error| Exception::of_topology(&error, PUBLISH))?;
+        site.topology
+            .check_topic(&actor, Permission::Write, message.exchange, message.routing_key)
             .map_err(|error| Exception::of_topology(&error, PUBLISH))?;
         site.topology
             .route(

@@ -17,6 +17,7 @@ use super::properties::KnownProperties;
 use super::publish::{Batch, Message, Route};
 use crate::broker::Broker;
 use crate::outlet::Outlet;
+use crate::tallies::Admission;
 
 /// An open connection.
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub(crate) struct Open {
     pub(crate) outlet: Arc<Outlet>,
     pub(crate) vhost: String,
     pub(crate) user: String,
+    /// It counts as one of its virtual host's and user's connections, and its channels with it.
+    admission: Admission,
     frame_max: u32,
     channel_max: u16,
     pub(crate) channels: HashMap<u16, Channel>,
@@ -72,12 +75,13 @@ pub(crate) enum Wait {
 pub(crate) type Outcome = Result<Option<Wait>, Exception>;
 
 impl Open {
-    pub(crate) fn new(id: ConnectionId, outlet: Arc<Outlet>, opened: &Opened) -> Self {
+    pub(crate) fn new(id: ConnectionId, outlet: Arc<Outlet>, opened: Opened) -> Self {
         Self {
             id,
             outlet,
-            vhost: opened.vhost.clone(),
-            user: opened.client.user.clone(),
+            vhost: opened.vhost,
+            user: opened.client.user,
+            admission: opened.admission,
             frame_max: opened.tuned.frame_max,
             channel_max: opened.tuned.channel_max,
             channels: HashMap::new(),
@@ -173,7 +177,7 @@ impl Open {
             return self.connection_method(&method);
         }
         if let Method::ChannelOpen(_) = method {
-            return self.open_channel(frame.channel);
+            return self.open_channel(broker, frame.channel);
         }
         let Some(channel) = self.channels.get_mut(&frame.channel) else {
             let text = format!("expected 'channel.open', got {} on channel {}", method.name(), frame.channel);
@@ -244,7 +248,7 @@ impl Open {
         }
     }
 
-    fn open_channel(&mut self, number: u16) -> Outcome {
+    fn open_channel(&mut self, broker: &Broker, number: u16) -> Outcome {
         if number > self.channel_max {
             let text = format!(
                 "number of channels opened has reached the negotiated channel_max ({})",
@@ -256,6 +260,14 @@ impl Open {
             let text = "second 'channel.open' seen";
             return Err(Exception::connection(ReplyCode::ChannelError, (20, 10), text));
         }
+        let counted = self.admission.open_channel(&broker.topology.read().topology);
+        counted.map_err(|limit| {
+            let text = format!(
+                "number of channels opened for user '{}' has reached the maximum allowed user limit of {limit}",
+                self.user
+            );
+            Exception::connection(ReplyCode::NotAllowed, (0, 0), text)
+        })?;
         self.channels.insert(number, Channel::default());
         let mut state = self.outlet.lock();
         state.open_channel(number);
@@ -326,7 +338,9 @@ impl Open {
 
     /// Takes a channel out of the world: its consumers end, what it had not acknowledged goes back.
     pub(crate) fn drop_channel(&mut self, broker: &Arc<Broker>, batch: &mut Batch, number: u16) {
-        self.channels.remove(&number);
+        if self.channels.remove(&number).is_some_and(|channel| !channel.closing) {
+            self.admission.close_channel();
+        }
         let consumers = self
             .outlet
             .lock()
