@@ -4,6 +4,7 @@
 //! the simulation runs the same core on a fake store and a seed.
 
 pub mod channel;
+pub mod dead_letter;
 pub mod ids;
 pub mod log;
 pub mod record;
