@@ -12,14 +12,13 @@ use stoa_amqp::{ShortStr, ShortString, Table, Value, WireError};
 
 use crate::record::Record;
 use crate::shard::Reason;
+use crate::topology::{DELAY, delay_ms};
 
 const DEATHS: &str = "x-death";
 /// The header that names further routing keys (RabbitMQ, sender-selected distribution).
 const CC: &str = "CC";
 /// The same, and taken out before delivery; a message in a queue has it no more.
 const BCC: &str = "BCC";
-/// How long a delayed-message exchange holds a message back, in ms.
-pub const DELAY: &str = "x-delay";
 
 /// A message on its way through the dead-letter exchange.
 #[derive(Clone, Debug, PartialEq)]
@@ -111,37 +110,42 @@ impl DeadLetter {
     }
 }
 
-/// The header of a message whose delay is over, and its headers: `x-delay` is negated, as RabbitMQ's plugin does it, so that no other exchange delays it
-/// again and whoever gets it sees that it was delayed.
+/// A message that a delayed-message exchange lets go.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DelayedLetter {
+    /// The payload of the content header frame.
+    pub header: Vec<u8>,
+    /// The keys by which it is routed: those that it was published with.
+    pub routing_keys: Vec<ShortString>,
+    /// How long it may wait in a queue from now on (the property `expiration`), in ms.
+    pub expiration_ms: Option<u64>,
+}
+
+/// What becomes of a message whose delay is over: `x-delay` is negated, as RabbitMQ's plugin does it, so that no other exchange delays it again and
+/// whoever gets it sees that it was delayed.
 ///
 /// # Errors
 /// If the record's header is malformed, which publishing has ruled out.
-pub fn after_delay(record: Record<'_>) -> Result<(Vec<u8>, Table), WireError> {
+pub fn after_delay(record: Record<'_>) -> Result<DelayedLetter, WireError> {
     let (content, properties) = read(record)?;
-    let headers = properties.headers.map(|headers| headers.to_table()).unwrap_or_default();
-    let mut headers = Fields::of(headers);
-    if let Some(delay) = headers.0.get(DELAY.as_bytes()).and_then(delay_ms) {
-        let delay = i32::try_from(-delay).unwrap_or(i32::MIN);
-        headers.set(DELAY, delay);
+    let table = properties.headers.map(|headers| headers.to_table()).unwrap_or_default();
+    let mut headers = Fields::of(table.clone());
+    if let Some(delay) = delay_ms(&table) {
+        let delay = -delay.cast_signed();
+        headers.set(DELAY, i32::try_from(delay).map_or(Value::I64(delay), Value::I32));
     }
-    let headers = headers.into_table();
-    let encoded = headers.encoded();
+    let mut routing_keys = vec![ShortString::from(exchange_and_key(record.envelope()).1)];
+    routing_keys.extend(further_keys(&headers));
+    let encoded = headers.into_table().encoded();
     let properties = Properties {
         headers: Some(encoded.raw()),
         ..properties
     };
-    Ok((write(&content, &properties), headers))
-}
-
-/// The delay that a header's value asks for: an integer, or a text or floating-point number that stands for one.
-#[must_use]
-pub fn delay_ms(value: &Value) -> Option<i64> {
-    match value {
-        Value::F32(n) => Some(*n as i64),
-        Value::F64(n) => Some(*n as i64),
-        Value::LongString(_) => value.as_str()?.parse().ok(),
-        value => value.as_i64(),
-    }
+    Ok(DelayedLetter {
+        header: write(&content, &properties),
+        routing_keys,
+        expiration_ms: properties.expiration.and_then(|text| text.as_str_lossy().parse().ok()),
+    })
 }
 
 /// The keys in the header `CC`.
@@ -455,7 +459,7 @@ mod tests {
     fn a_circle_without_a_rejection_is_found() {
         use Reason::{Expired, MaxLength, Rejected};
         #[rustfmt::skip]
-        let cases: [(&[(Reason, &str)], &[&str]); 7] = [
+        let cases: [(&[_], &[&str]); 7] = [
             (&[(Expired, "a")], &["a"]),
             (&[(MaxLength, "a")], &["a"]),
             (&[(Rejected, "a")], &[]),
@@ -492,15 +496,19 @@ mod tests {
             (Value::from("soon"), "x-delay=soon"),
         ];
         for (delay, expected) in cases {
-            let headers = [("z", 1.into()), ("x-delay", delay)].into_iter().collect();
+            let headers = [("z", 1.into()), ("x-delay", delay), ("CC", strings(&["k2"]))]
+                .into_iter()
+                .collect();
             let message = message("e", "k", &headers, Some("7"));
-            let (header, headers) = after_delay(record(&message)).expect("a header");
-            assert_eq!(shown(&headers), format!("{expected} z=I1"));
-            let properties = Properties::decode(&header[12..]).expect("properties");
+            let letter = after_delay(record(&message)).expect("a header");
+            let properties = Properties::decode(&letter.header[12..]).expect("properties");
+            let headers = properties.headers.expect("headers").to_table();
+            assert_eq!(shown(&headers), format!("CC=[k2] {expected} z=I1"));
             assert_eq!(
-                (properties.expiration, properties.headers.expect("headers").to_table()),
-                (Some(ShortStr::literal("7")), headers)
+                (letter.routing_keys, letter.expiration_ms),
+                (vec!["k".into(), "k2".into()], Some(7))
             );
+            assert_eq!(properties.expiration, Some(ShortStr::literal("7")));
         }
     }
 

@@ -87,6 +87,26 @@ impl Bodies {
         id
     }
 
+    /// So many more records refer to the body. `persistent`: one of them must outlive the process, which so far perhaps none had to. False: there is
+    /// no such body, which is damage.
+    pub(crate) fn retain(&self, id: BodyId, references: u32, persistent: bool) -> bool {
+        let mut registry = self.registry.lock();
+        let Some(body) = registry.bodies.get_mut(&id) else { return false };
+        body.references += references;
+        if !persistent || body.persistent {
+            return true;
+        }
+        // From now on it stays in memory until a commit has written it.
+        body.persistent = true;
+        let is_resident = body.octets.is_some();
+        drop(registry);
+        if !is_resident && self.load(id).is_none() {
+            return false;
+        }
+        self.registry.lock().unwritten.push(id);
+        true
+    }
+
     /// The body, from memory or from the tables. `None`: it is not there, which is damage.
     pub(crate) fn get(&self, id: BodyId) -> Option<Bytes> {
         if let Some(octets) = &self.registry.lock().bodies.get(&id)?.octets {
@@ -382,6 +402,26 @@ mod tests {
             "the tables are to forget it when the commit is durable"
         );
         assert!(bodies.begin_commit().is_empty());
+    }
+
+    #[test]
+    fn a_transient_body_that_comes_to_a_durable_queue_is_written() {
+        let (_dir, tables) = tables();
+        let bodies = Bodies::new(tables.clone(), MEMORY);
+        let ids: Vec<_> = (0..4).map(|octet| bodies.insert(body(octet), 1, false)).collect();
+        store(&bodies, &tables, &ids);
+        assert_eq!(bodies.resident_bytes(), 2 * APART_MIN, "two are in the tables only");
+        assert!(collected(&bodies).is_empty());
+        assert!(bodies.retain(ids[0], 1, true) && bodies.retain(ids[3], 1, true) && bodies.retain(ids[3], 1, true));
+        assert!(bodies.retain(ids[1], 1, false));
+        assert_eq!(collected(&bodies), [ids[0], ids[3]]);
+        for octet in [0, 1] {
+            let id = ids[usize::from(octet)];
+            bodies.release(id);
+            assert_eq!(bodies.get(id), Some(body(octet)));
+            bodies.release(id);
+            assert_eq!((bodies.get(id), bodies.retain(id, 1, true)), (None, false));
+        }
     }
 
     #[test]

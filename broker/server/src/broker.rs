@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Instant, SystemTime};
 
 use hashbrown::HashMap;
-use parking_lot::{Mutex, RwLock};
+use parking_lot::{Mutex, RwLock, RwLockWriteGuard};
 use stoa_amqp::ReplyCode;
 use stoa_core::ids::{ConnectionId, ConsumerId, QueueId};
-use stoa_core::topology::{Change, Topology};
+use stoa_core::topology::{Change, Queue, Topology};
 use tokio::runtime::Handle;
 
 use crate::bodies::Bodies;
@@ -175,10 +175,15 @@ impl Broker {
 
     /// An auto-delete queue has lost its last consumer.
     pub(crate) fn delete_unused(self: &Arc<Self>, queue: QueueId) {
-        let Some(found) = self.topology.read().topology.queue_by_id(queue) else {
-            return;
-        };
-        self.delete_queue_if(&found.vhost, found.name.as_bytes(), true, false).ok();
+        let site = self.topology.write();
+        if let Some(found) = site.topology.queue_by_id(queue) {
+            self.delete_found(site, &found, true, false).ok();
+        }
+    }
+
+    /// A queue has not been used for as long as it may, and nobody has begun to use it since.
+    pub(crate) fn delete_expired(self: &Arc<Self>, queue: QueueId) {
+        self.delete_unused(queue);
     }
 
     /// Deletes a queue from topology and shard; gives the number of messages it held.
@@ -189,13 +194,23 @@ impl Broker {
         if_unused: bool,
         if_empty: bool,
     ) -> Result<Changed<u32>, stoa_core::shard::DeleteError> {
-        let mut site = self.topology.write();
-        let Some(queue) = site.topology.find_queue(vhost, name) else {
-            return Ok(Changed {
+        let site = self.topology.write();
+        match site.topology.find_queue(vhost, name) {
+            Some(queue) => self.delete_found(site, &queue, if_unused, if_empty),
+            None => Ok(Changed {
                 outcome: 0,
                 durable: false,
-            });
-        };
+            }),
+        }
+    }
+
+    fn delete_found(
+        self: &Arc<Self>,
+        mut site: RwLockWriteGuard<'_, Site>,
+        queue: &Queue,
+        if_unused: bool,
+        if_empty: bool,
+    ) -> Result<Changed<u32>, stoa_core::shard::DeleteError> {
         let cell = self.shard_of(queue.id);
         let mut running = cell.lock();
         let mut dispatch = crate::dispatch::Dispatch::new(self, cell.index);
@@ -214,7 +229,7 @@ impl Broker {
             dropped,
         } = &mut *site;
         let before = unwritten.len();
-        topology.delete_queue(vhost, name, unwritten);
+        topology.delete_queue(&queue.vhost, queue.name.as_bytes(), unwritten);
         let released = topology.take_released();
         dropped.push(queue.id);
         dropped.extend_from_slice(&released);
@@ -222,7 +237,7 @@ impl Broker {
         self.topology_version.fetch_add(1, Ordering::SeqCst);
         drop(site);
         dispatch.flush(shard, outlets);
-        dispatch.send_pages();
+        dispatch.hand_over(cell);
         drop(running);
         if durable {
             self.commits.note_dirty();

@@ -11,9 +11,10 @@ use stoa_core::settings::Settings;
 use stoa_core::shard::{Command, Consumer, Delivery, Effects, Letter, ReturnCause, Shard, StoredChunk, StoredError};
 
 use crate::broker::Broker;
+use crate::letters::{Parcel, Pending};
 use crate::outlet::{Flush, LockedOutlet, Outlet};
 use crate::pager::Page;
-use crate::shards::{Pages, Receipt};
+use crate::shards::{Op, Pages, Receipt, ShardCell, UNCONFIRMED};
 
 /// What one run of a shard brings about.
 pub(crate) struct Dispatch<'b> {
@@ -27,6 +28,16 @@ pub(crate) struct Dispatch<'b> {
     returns: Vec<Return>,
     pages: Pages,
     unused: Vec<QueueId>,
+    expired: Vec<QueueId>,
+    /// What the messages are called that are being applied, by the receipt of their batch, and those that were refused.
+    confirm: u32,
+    refused: Vec<u32>,
+    /// What leaves queues of the shard for others.
+    letters: Parcel,
+    /// There are letters in the shard's outbox.
+    posts: bool,
+    /// Letters from other shards that have all been applied.
+    arrived: Vec<Arc<Pending>>,
     delivered: u64,
     /// Outlets whose task has to go on with the socket.
     wake: Vec<Arc<Outlet>>,
@@ -50,6 +61,12 @@ impl<'b> Dispatch<'b> {
             returns: Vec::new(),
             pages: Vec::new(),
             unused: Vec::new(),
+            expired: Vec::new(),
+            confirm: UNCONFIRMED,
+            refused: Vec::new(),
+            letters: Parcel::default(),
+            posts: false,
+            arrived: Vec::new(),
             delivered: 0,
             wake: Vec::new(),
         }
@@ -61,7 +78,19 @@ impl<'b> Dispatch<'b> {
     }
 
     /// A batch has been applied: what it published may be confirmed, at once or when it is durable.
-    pub(crate) fn applied(&mut self, receipt: &Receipt) {
+    pub(crate) fn applied(&mut self, receipt: Option<&Receipt>) {
+        self.confirm = UNCONFIRMED;
+        let refused = std::mem::take(&mut self.refused);
+        let receipt = match receipt {
+            Some(Receipt::Publisher(receipt)) => receipt,
+            Some(Receipt::Letters(pending)) => {
+                if pending.applied(&refused) {
+                    self.arrived.push(pending.clone());
+                }
+                return;
+            }
+            None => return,
+        };
         self.current = None;
         let mut state = receipt.outlet.lock();
         for &(channel, ticket, durable) in &receipt.channels {
@@ -116,8 +145,12 @@ impl<'b> Dispatch<'b> {
         more
     }
 
-    /// Hands the pager what the shard asked of it. The shard is still locked: its pages reach the store in the order in which it asked.
-    pub(crate) fn send_pages(&mut self) {
+    /// Hands on what the shard asked for. The shard is still locked: pages reach the store, and letters other queues, in the order in which it asked.
+    pub(crate) fn hand_over(&mut self, cell: &ShardCell) {
+        if !self.letters.is_empty() {
+            cell.outbox.put(std::mem::take(&mut self.letters));
+            self.posts = true;
+        }
         if !self.pages.is_empty() {
             self.broker.pager.ask(std::mem::take(&mut self.pages));
         }
@@ -137,6 +170,15 @@ impl<'b> Dispatch<'b> {
         for queue in self.unused.drain(..) {
             self.broker.delete_unused(queue);
         }
+        for queue in self.expired.drain(..) {
+            self.broker.delete_expired(queue);
+        }
+        for pending in self.arrived.drain(..) {
+            self.broker.letters_applied(pending);
+        }
+        if std::mem::take(&mut self.posts) {
+            self.broker.post_letters(self.shard);
+        }
     }
 }
 
@@ -147,6 +189,13 @@ pub(crate) struct ToOutlets<'d, 'b> {
 }
 
 impl ToOutlets<'_, '_> {
+    /// This is applied next.
+    pub(crate) fn expect(&mut self, op: &Op) {
+        if let Op::Publish { confirm, .. } = op {
+            self.dispatch.confirm = *confirm;
+        }
+    }
+
     fn outlet(&mut self, id: OutletId) -> Option<&mut LockedOutlet> {
         if self.dispatch.current.as_ref().is_none_or(|(current, _)| *current != id) {
             self.dispatch.current = None;
@@ -206,11 +255,24 @@ impl Effects for ToOutlets<'_, '_> {
         wanted
     }
 
-    fn dead(&mut self, _letter: Letter<'_>) {}
+    fn dead(&mut self, letter: Letter<'_>) {
+        let Dispatch { letters, broker, .. } = &mut *self.dispatch;
+        letters.add(&letter, &broker.bodies);
+    }
 
-    fn refused(&mut self, _queue: QueueId, _settings: &Arc<Settings>, _records: Records<'_>, _dead_letter: bool) {}
+    fn refused(&mut self, queue: QueueId, settings: &Arc<Settings>, records: Records<'_>, dead_letter: bool) {
+        let Dispatch { letters, broker, .. } = &mut *self.dispatch;
+        if dead_letter && settings.dead_letter.is_some() {
+            letters.add_refused(queue, settings, records, &broker.bodies);
+        }
+        if self.dispatch.confirm != UNCONFIRMED {
+            self.dispatch.refused.push(self.dispatch.confirm);
+        }
+    }
 
-    fn expired(&mut self, _queue: QueueId) {}
+    fn expired(&mut self, queue: QueueId) {
+        self.dispatch.expired.push(queue);
+    }
 
     fn unused(&mut self, queue: QueueId) {
         self.dispatch.unused.push(queue);

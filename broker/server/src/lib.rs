@@ -15,6 +15,7 @@ mod commit;
 mod config;
 mod connection;
 mod dispatch;
+mod letters;
 mod listener;
 mod outlet;
 mod overview;
@@ -173,6 +174,7 @@ impl Running {
         while !broker.connections.lock().is_empty() && began.elapsed() < FAREWELL {
             std::thread::sleep(Duration::from_millis(5));
         }
+        broker.settle_letters(began + FAREWELL);
         broker.timers.stop();
         if self.timers.join().is_err() {
             tracing::error!("the thread of the timers has panicked");

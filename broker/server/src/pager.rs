@@ -277,8 +277,9 @@ fn begin_checkpoint(broker: &Arc<Broker>, last: bool) {
         let mut dispatch = Dispatch::new(broker, cell.index);
         cell.look(broker, |Running { shard, outlets }| {
             shard.checkpoint(&mut dispatch.to(outlets));
-            dispatch.send_pages();
+            dispatch.hand_over(cell);
         });
+        dispatch.after_unlock();
     }
     broker.pager.send(Ask::Complete(Checkpoint { position, began, last }));
 }

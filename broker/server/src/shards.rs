@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 
 use crate::broker::Broker;
 use crate::dispatch::{Dispatch, ToOutlets};
+use crate::letters::{Outbox, Pending};
 use crate::outlet::Outlet;
 use crate::pager::Page;
 use crate::timers::Timers;
@@ -26,6 +27,8 @@ pub(crate) struct ShardCell {
     running: Mutex<Running>,
     inbox: Mutex<Vec<Waiting>>,
     inbox_bytes: AtomicUsize,
+    /// What left the shard's queues for others.
+    pub(crate) outbox: Outbox,
     /// A runner had more to dispatch when it let go of the shard.
     unfinished: AtomicBool,
     /// More messages in memory than configured, twice over: publishers wait for progress.
@@ -85,6 +88,8 @@ pub(crate) enum Op {
         start: usize,
         end: usize,
         count: u32,
+        /// What the receipt calls the messages if the queue refuses them; [`UNCONFIRMED`] if nobody wants to know.
+        confirm: u32,
     },
     Settle {
         queue: QueueId,
@@ -123,6 +128,9 @@ pub(crate) enum Op {
     },
 }
 
+/// Nobody is told if these messages are refused.
+pub(crate) const UNCONFIRMED: u32 = u32::MAX;
+
 /// A batch for one shard.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Job<'a> {
@@ -131,9 +139,18 @@ pub(crate) struct Job<'a> {
     pub(crate) receipt: Option<&'a Receipt>,
 }
 
-/// Who wants to know that a batch has been applied: the confirms of these channels wait for it.
+/// Who wants to know that a batch has been applied.
 #[derive(Clone, Debug)]
-pub(crate) struct Receipt {
+pub(crate) enum Receipt {
+    /// A publisher.
+    Publisher(Confirming),
+    /// The queues that letters came from.
+    Letters(Arc<Pending>),
+}
+
+/// The confirms of these channels wait for a batch.
+#[derive(Clone, Debug)]
+pub(crate) struct Confirming {
     pub(crate) outlet: Arc<Outlet>,
     /// Channel, its batch, and whether that must be durable before it is confirmed.
     pub(crate) channels: Vec<(u16, Ticket, bool)>,
@@ -163,6 +180,9 @@ impl Waiting {
 /// Rounds of dispatch by one runner, before it lets others use its thread.
 const ROUNDS_MAX: usize = 16;
 
+/// Octets of letters that wait to be posted, above which publishers to the shard wait.
+const OUTBOX_BYTES_MAX: usize = 8 << 20;
+
 impl ShardCell {
     pub(crate) fn new(index: usize, shard: Shard, timers: Arc<Timers>) -> Self {
         Self {
@@ -173,6 +193,7 @@ impl ShardCell {
             }),
             inbox: Mutex::default(),
             inbox_bytes: AtomicUsize::new(0),
+            outbox: Outbox::default(),
             unfinished: AtomicBool::new(false),
             pressed: AtomicBool::new(false),
             progress: AtomicU64::new(0),
@@ -205,8 +226,13 @@ impl ShardCell {
         }
     }
 
-    /// Publishers should wait: more is in memory than twice the limit, or the inbox is full.
+    /// Publishers should wait: more is in memory than twice the limit, or too many letters wait to be posted.
     pub(crate) fn is_pressed(&self) -> bool {
+        self.is_full() || self.outbox.bytes() > OUTBOX_BYTES_MAX
+    }
+
+    /// More is in memory than twice the limit.
+    pub(crate) fn is_full(&self) -> bool {
         self.pressed.load(Ordering::Relaxed)
     }
 
@@ -233,6 +259,22 @@ impl ShardCell {
         self.leave(Waiting::Answers(answers));
         self.run_if_idle(broker);
         self.note_progress();
+    }
+
+    /// Leaves commands in the inbox. The shard is not run.
+    pub(crate) fn leave_ops(&self, ops: Vec<Op>) {
+        self.leave(Waiting::Batch {
+            ops,
+            arena: Vec::new(),
+            receipt: None,
+        });
+    }
+
+    /// Less waits in the outbox than before.
+    pub(crate) fn outbox_shrank(&self, before: usize) {
+        if before > OUTBOX_BYTES_MAX && self.outbox.bytes() <= OUTBOX_BYTES_MAX {
+            self.note_progress();
+        }
     }
 
     /// Puts something into the inbox; gives the octets that wait there now.
@@ -294,7 +336,7 @@ impl ShardCell {
             let pressed = running.shard.resident_bytes() > memory_bytes_max as u64;
             let relieved = self.pressed.swap(pressed, Ordering::SeqCst) && !pressed;
             let dirty = running.shard.is_dirty();
-            dispatch.send_pages();
+            dispatch.hand_over(self);
             drop(running);
             if dirty {
                 broker.commits.note_dirty();
@@ -361,17 +403,18 @@ fn apply(running: &mut Running, dispatch: &mut Dispatch<'_>, job: &Job<'_>) {
     let Running { shard, outlets } = running;
     let mut effects = dispatch.to(outlets);
     for op in job.ops {
+        effects.expect(op);
         shard.apply(op.command(job.arena), &mut effects);
     }
-    if let Some(receipt) = job.receipt {
-        dispatch.applied(receipt);
-    }
+    dispatch.applied(job.receipt);
 }
 
 impl Op {
     fn command<'a>(&self, arena: &'a [u8]) -> Command<'a> {
         match *self {
-            Op::Publish { queue, start, end, count } => Command::Publish {
+            Op::Publish {
+                queue, start, end, count, ..
+            } => Command::Publish {
                 queue,
                 records: Records {
                     bytes: &arena[start..end],
@@ -449,7 +492,7 @@ impl Broker {
         let Running { shard, outlets } = &mut *running;
         let outcome = f(shard, &mut dispatch.to(outlets));
         dispatch.flush(shard, outlets);
-        dispatch.send_pages();
+        dispatch.hand_over(cell);
         cell.finish(self, running);
         dispatch.after_unlock();
         outcome

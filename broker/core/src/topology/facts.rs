@@ -45,7 +45,7 @@ impl From<Table> for Facts {
 }
 
 /// The header that says for how long a delayed-message exchange holds a message back.
-const DELAY: &str = "x-delay";
+pub const DELAY: &str = "x-delay";
 /// Longer delays count as none (RabbitMQ's plugin; about 49 days).
 const DELAY_MS_MAX: i64 = u32::MAX as i64;
 

@@ -39,7 +39,7 @@ pub use bindings::{Binding, Destination};
 pub use change::{Change, KEY_PREFIX, RestoreError};
 pub use error::{Permission, Resource, ResourceKind, TopologyError};
 pub use exchange::{Exchange, ExchangeDeclare, ExchangeKind};
-pub use facts::{Facts, delay_ms};
+pub use facts::{DELAY, Facts, delay_ms};
 pub use holding::Holding;
 pub use kinds::MatchError;
 pub use limits::{LimitError, LimitOf, LimitSet, MAX_CHANNELS, MAX_CONNECTIONS, MAX_QUEUES};

@@ -146,6 +146,31 @@ impl Topology {
         look_up: &mut dyn FnMut() -> Facts,
         out: &mut Vec<RouteTarget>,
     ) -> Result<(), RouteError> {
+        self.route_by((vhost, exchange, false), routing_key, look_up, out)
+    }
+
+    /// The same for messages that queues and not clients send to an exchange: it may be internal.
+    ///
+    /// # Errors
+    /// If there is no such virtual host or exchange. Nothing is appended then.
+    pub fn route_letter(
+        &self,
+        vhost: &str,
+        exchange: &[u8],
+        routing_key: &[u8],
+        look_up: &mut dyn FnMut() -> Facts,
+        out: &mut Vec<RouteTarget>,
+    ) -> Result<(), RouteError> {
+        self.route_by((vhost, exchange, true), routing_key, look_up, out)
+    }
+
+    fn route_by(
+        &self,
+        (vhost, exchange, even_internal): (&str, &[u8], bool),
+        routing_key: &[u8],
+        look_up: &mut dyn FnMut() -> Facts,
+        out: &mut Vec<RouteTarget>,
+    ) -> Result<(), RouteError> {
         let Some(vhost) = self.vhosts.get(vhost) else {
             return Err(RouteError::NoVhost(vhost.into()));
         };
@@ -155,7 +180,7 @@ impl Topology {
         }
         let resource = || Resource::new(ResourceKind::Exchange, exchange, &vhost.name);
         let start = vhost.exchange_id(exchange).ok_or_else(|| RouteError::NoExchange(resource()))?;
-        if vhost.node(start).exchange.internal {
+        if vhost.node(start).exchange.internal && !even_internal {
             return Err(RouteError::Internal(resource()));
         }
         let message = Message {

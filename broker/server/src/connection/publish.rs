@@ -17,7 +17,7 @@ use super::session::Open;
 use crate::bodies::APART_MIN;
 use crate::broker::Broker;
 use crate::outlet::Outlet;
-use crate::shards::{Job, Op, Receipt};
+use crate::shards::{Confirming, Job, Op, Receipt, UNCONFIRMED};
 
 const PUBLISH: (u16, u16) = (60, 40);
 
@@ -176,6 +176,7 @@ impl Batch {
                     start: run.start,
                     end,
                     count: run.count,
+                    confirm: UNCONFIRMED,
                 });
             }
         }
@@ -222,10 +223,10 @@ impl Batch {
                 channels.push((number, ticket, durable));
             }
         }
-        Receipt {
+        Receipt::Publisher(Confirming {
             outlet: outlet.clone(),
             channels,
-        }
+        })
     }
 }
 

@@ -1,0 +1,292 @@
+//! Posting: letters are made of messages, routed through an exchange, and handed to the shards of the queues that they go to.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use parking_lot::Mutex;
+use stoa_amqp::WireError;
+use stoa_amqp::content::ContentHeader;
+use stoa_core::dead_letter::{DeadLetter, Death, after_delay, dead_letter};
+use stoa_core::ids::{Millis, QueueId};
+use stoa_core::record::{Head, Record, flags};
+use stoa_core::settings::DeadLetterTo;
+use stoa_core::shard::Reason;
+use stoa_core::topology::{Facts, Queue, RouteTarget, Topology, delay_ms};
+
+use super::answer::Answer;
+use super::{Parcel, Pending, Run};
+use crate::broker::Broker;
+use crate::shards::{Job, Op, Receipt, UNCONFIRMED};
+
+/// What a parcel amounts to.
+struct Post<'b> {
+    broker: &'b Arc<Broker>,
+    topology: &'b Topology,
+    arena: Vec<u8>,
+    per_shard: Vec<Vec<Op>>,
+    answers: Vec<Answer>,
+    refused: Vec<u32>,
+    durable: bool,
+    /// Of the letter at hand.
+    targets: Vec<RouteTarget>,
+}
+
+/// A message as it goes into queues.
+struct Content<'a> {
+    record: Record<'a>,
+    due: Option<Millis>,
+    envelope: &'a [u8],
+    header: &'a [u8],
+}
+
+impl Broker {
+    /// Posts a parcel that came from this shard.
+    pub(super) fn post(self: &Arc<Self>, source: usize, parcel: &Parcel) {
+        let site = self.topology.read();
+        let mut post = Post {
+            broker: self,
+            topology: &site.topology,
+            arena: Vec::with_capacity(2 * parcel.arena.len()),
+            per_shard: (0..self.shards.len()).map(|_| Vec::new()).collect(),
+            answers: Vec::new(),
+            refused: Vec::new(),
+            durable: false,
+            targets: Vec::new(),
+        };
+        let mut letters = 0;
+        for run in &parcel.runs {
+            post.run(run, parcel, letters);
+            letters += run.count;
+        }
+        let Post {
+            arena,
+            per_shard,
+            answers,
+            refused,
+            durable,
+            ..
+        } = post;
+        drop(site);
+        let jobs = per_shard.iter().filter(|ops| !ops.is_empty()).count();
+        let pending = Arc::new(Pending {
+            source,
+            jobs: AtomicUsize::new(jobs),
+            answers,
+            durable,
+            refused: Mutex::new(refused),
+        });
+        if jobs == 0 {
+            return self.letters_applied(pending);
+        }
+        let receipt = Receipt::Letters(pending);
+        for (cell, ops) in self.shards.iter().zip(&per_shard) {
+            if !ops.is_empty() {
+                let job = Job {
+                    ops,
+                    arena: &arena,
+                    receipt: Some(&receipt),
+                };
+                cell.submit(self, job);
+            }
+        }
+    }
+}
+
+impl Post<'_> {
+    /// Letters that come from one queue; the first is the parcel's `letter`-th.
+    fn run(&mut self, run: &Run, parcel: &Parcel, letter: u32) {
+        let to = run.settings.dead_letter.as_ref();
+        let at_least_once = run.reason != Reason::Due && to.is_some_and(|to| to.at_least_once);
+        let source = self.topology.queue_by_id(run.queue);
+        for (record, letter) in parcel.records(run).iter().zip(letter..) {
+            self.targets.clear();
+            let confirm = if at_least_once { letter } else { UNCONFIRMED };
+            let taken = match (run.reason, &source, to) {
+                (Reason::Due, ..) => self.delayed(run.queue, record),
+                (reason, Some(source), Some(to)) => self.dead(reason, source, to, record, confirm),
+                // The queue is gone, and with it what was in it.
+                _ => true,
+            };
+            if !taken {
+                self.refused.push(letter);
+            }
+            if let Some(body) = record.body_ref() {
+                self.broker.bodies.release(body.id);
+            }
+        }
+        if let Some(first) = run.first {
+            self.answers.push(Answer {
+                queue: run.queue,
+                first,
+                count: run.count,
+                letter,
+                at_least_once,
+            });
+        }
+    }
+
+    /// A dead letter. False: there is no queue for it.
+    fn dead(&mut self, reason: Reason, source: &Queue, to: &DeadLetterTo, record: Record<'_>, confirm: u32) -> bool {
+        let death = Death {
+            reason,
+            queue: &source.name,
+            exchange: &to.exchange,
+            routing_key: to.routing_key.as_ref(),
+            time: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
+        };
+        let letter = match dead_letter(record, &death) {
+            Ok(letter) => letter,
+            Err(error) => return malformed(source.id, &error),
+        };
+        self.route(source, to, &letter);
+        let content = Content {
+            record,
+            due: None,
+            envelope: &letter.envelope,
+            header: &letter.header,
+        };
+        let waits = source.durable && source.exclusive.is_none();
+        self.deliver(&content, waits, confirm)
+    }
+
+    /// Finds the queues that a dead letter goes to. Without the exchange there are none (RabbitMQ).
+    fn route(&mut self, source: &Queue, to: &DeadLetterTo, letter: &DeadLetter) {
+        let Self { topology, targets, .. } = self;
+        let mut facts = || self.broker.facts(&letter.header);
+        for key in &letter.routing_keys {
+            topology
+                .route_letter(&source.vhost, to.exchange.as_bytes(), key.as_bytes(), &mut facts, targets)
+                .ok();
+        }
+        if letter.routing_keys.len() > 1 {
+            targets.sort_unstable();
+            targets.dedup();
+        }
+        targets.retain(|target| {
+            let queue = topology.queue_by_id(target.queue);
+            let is_cycle = queue.as_ref().is_some_and(|queue| letter.is_cycle(&queue.name));
+            if is_cycle {
+                tracing::debug!(from = %source.name, to = ?queue.map(|queue| queue.name.clone()), "a message would go round in a circle of dead-letter exchanges: it is dropped");
+            }
+            !is_cycle
+        });
+    }
+
+    /// A message that a delayed-message exchange lets go. What finds no queue is dropped, as when it is published to another exchange.
+    fn delayed(&mut self, holding: QueueId, record: Record<'_>) -> bool {
+        let letter = match after_delay(record) {
+            Ok(letter) => letter,
+            Err(error) => return malformed(holding, &error),
+        };
+        let mut facts = || self.broker.facts(&letter.header);
+        for key in &letter.routing_keys {
+            self.topology.route_due(holding, key.as_bytes(), &mut facts, &mut self.targets);
+        }
+        if letter.routing_keys.len() > 1 {
+            self.targets.sort_unstable();
+            self.targets.dedup();
+        }
+        let content = Content {
+            record,
+            due: letter.expiration_ms.map(|ms| self.broker.in_ms(ms)),
+            envelope: record.envelope(),
+            header: &letter.header,
+        };
+        self.deliver(&content, true, UNCONFIRMED);
+        true
+    }
+
+    /// Adds a message to the parts of the shards that it goes to; `waits`: its queue keeps it until it is durable. False: it goes nowhere.
+    fn deliver(&mut self, content: &Content<'_>, waits: bool, confirm: u32) -> bool {
+        if self.targets.is_empty() {
+            return false;
+        }
+        let record = content.record;
+        let is_durable = record.is_persistent() && self.targets.iter().any(|target| target.durable);
+        self.durable |= is_durable && waits;
+        if let Some(body) = record.body_ref()
+            && !self.broker.bodies.retain(body.id, self.targets.len() as u32, is_durable)
+        {
+            tracing::error!(body = %body.id, "the body of a message is missing: it cannot go to another queue");
+            return true;
+        }
+        let (mut plain, mut delayed) = (None, None);
+        for target in std::mem::take(&mut self.targets) {
+            let place = if target.delays { &mut delayed } else { &mut plain };
+            let (start, end) = *place.get_or_insert_with(|| {
+                let due = if target.delays {
+                    let headers = self.broker.facts(content.header).headers;
+                    Some(self.broker.in_ms(delay_ms(&headers).unwrap_or_default()))
+                } else {
+                    content.due
+                };
+                push(&mut self.arena, content, due)
+            });
+            let ops = &mut self.per_shard[self.broker.shard_index(target.queue)];
+            add(ops, target.queue, (start, end), confirm);
+        }
+        true
+    }
+}
+
+impl Broker {
+    /// What exchanges may want to know of a message.
+    fn facts(&self, header: &[u8]) -> Facts {
+        let properties = ContentHeader::decode(header).map(|content| content.properties);
+        Facts::of(properties.unwrap_or_default(), self.draw())
+    }
+
+    fn in_ms(&self, ms: u64) -> Millis {
+        Millis(self.timers.clock.now().0.saturating_add(ms))
+    }
+}
+
+/// Publishing checks headers, and chunks have checksums.
+fn malformed(queue: QueueId, error: &WireError) -> bool {
+    tracing::error!(%queue, %error, "a message's header is malformed: it cannot go to another queue");
+    true
+}
+
+/// Adds one message for a queue: to the command before, if that ends where this begins and nobody wants to know about each.
+fn add(ops: &mut Vec<Op>, to: QueueId, (from, upto): (usize, usize), told: u32) {
+    if let Some(Op::Publish {
+        queue,
+        end,
+        count,
+        confirm: UNCONFIRMED,
+        ..
+    }) = ops.last_mut()
+        && (*queue, *end, told) == (to, from, UNCONFIRMED)
+    {
+        *end = upto;
+        *count += 1;
+        return;
+    }
+    ops.push(Op::Publish {
+        queue: to,
+        start: from,
+        end: upto,
+        count: 1,
+        confirm: told,
+    });
+}
+
+fn push(arena: &mut Vec<u8>, content: &Content<'_>, due: Option<Millis>) -> (usize, usize) {
+    let Content {
+        record, envelope, header, ..
+    } = *content;
+    let start = arena.len();
+    let head = Head {
+        flags: record.flags() & flags::PERSISTENT,
+        priority: record.priority(),
+        due,
+        envelope,
+        header,
+    };
+    match record.body_ref() {
+        Some(body) => head.push_apart(arena, body),
+        None => head.push(arena, record.body()),
+    }
+    (start, arena.len())
+}
