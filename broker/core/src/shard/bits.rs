@@ -38,6 +38,12 @@ impl Bits {
         self.0[usize::from(at / 64)] |= 1 << (at % 64);
     }
 
+    /// The last place that is in the set.
+    pub(crate) fn last(&self) -> Option<u16> {
+        let word = self.0.iter().rposition(|&word| word != 0)?;
+        Some(word as u16 * 64 + 63 - self.0[word].leading_zeros() as u16)
+    }
+
     pub(crate) fn and(self, other: Self) -> Self {
         Self(std::array::from_fn(|word| self.0[word] & other.0[word]))
     }

@@ -8,8 +8,8 @@ use crate::log::{LogRecord, LogWriter};
 use crate::shard::Shard;
 use crate::shard::chunk::{Chunk, state};
 use crate::shard::effects::Effects;
-use crate::shard::queue::Queue;
-use crate::shard::stored::{HEAD, HeadEntry, IndexEntry, StoredChunk};
+use crate::shard::lane::Lane;
+use crate::shard::stored::{self, HeadEntry, IndexEntry, StoredChunk};
 
 impl Shard {
     /// A group commit begins: appends what became of persistent messages in durable queues since the last time. What came and was settled
@@ -17,8 +17,8 @@ impl Shard {
     pub fn collect(&mut self, log: &mut LogWriter<'_>) {
         self.common.memory.squeeze_at = 0;
         for id in std::mem::take(&mut self.common.uncollected) {
-            if let Some(queue) = self.queues.get_mut(&id) {
-                queue.collect(log);
+            if let Some(lane) = self.lane_mut(id) {
+                lane.collect(log);
             }
         }
     }
@@ -34,17 +34,17 @@ impl Shard {
     pub fn checkpoint(&mut self, effects: &mut impl Effects) {
         self.forget_recovered(effects);
         for id in std::mem::take(&mut self.common.unstored) {
-            if let Some(queue) = self.queues.get_mut(&id) {
-                queue.checkpoint(effects);
+            if let Some(lane) = self.lane_mut(id) {
+                lane.checkpoint(effects);
             }
         }
     }
 }
 
-impl Queue {
+impl Lane {
     fn collect(&mut self, log: &mut LogWriter<'_>) {
         self.is_uncollected = false;
-        let queue = self.id;
+        let queue = self.id.queue;
         let from = self.find(self.uncollected_from);
         for chunk in self.chunks.range_mut(from..) {
             chunk.collect(|first, records| log.push(LogRecord::Messages { queue, first, records }));
@@ -85,8 +85,8 @@ impl Queue {
         if head != self.head {
             self.head = head;
             effects.store(StoredChunk {
-                queue: self.id,
-                first: HEAD,
+                queue: self.id.queue,
+                first: stored::head_of(self.id.index),
                 upto: 0,
                 entry: IndexEntry::Head(head),
                 data: None,
@@ -107,7 +107,7 @@ impl Queue {
         chunk.state &= !state::ENTRY_OLD;
         let entry = IndexEntry::Chunk(chunk.entry(self.durable));
         effects.store(StoredChunk {
-            queue: self.id,
+            queue: self.id.queue,
             first: chunk.first,
             upto: chunk.submitted,
             entry,

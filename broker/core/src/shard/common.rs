@@ -7,6 +7,7 @@ use crate::shard::ShardLimits;
 use crate::shard::body::Body;
 use crate::shard::chunk::BYTES_MAX;
 use crate::shard::consumers::Outlet;
+use crate::shard::lane::LaneId;
 use crate::shard::map::IdMap;
 
 #[derive(Debug, Default)]
@@ -14,14 +15,15 @@ pub(crate) struct Common {
     pub(crate) limits: ShardLimits,
     pub(crate) now: Millis,
     pub(crate) outlets: IdMap<OutletId, Outlet>,
-    /// Queues that have ready messages and a consumer that may take one. A queue is in a list at most once: it has a flag for each.
+    /// Queues that have ready messages and a consumer that may take one. A queue or lane is in a list at most once: it has a flag
+    /// for each.
     pub(crate) active: VecDeque<QueueId>,
-    /// Queues that have something for the journal.
-    pub(crate) uncollected: Vec<QueueId>,
-    /// Queues that have something for the next checkpoint.
-    pub(crate) unstored: Vec<QueueId>,
-    /// Queues that may have chunks to page out.
-    pub(crate) spillable: VecDeque<QueueId>,
+    /// Lanes that have something for the journal.
+    pub(crate) uncollected: Vec<LaneId>,
+    /// Lanes that have something for the next checkpoint.
+    pub(crate) unstored: Vec<LaneId>,
+    /// Lanes that may have chunks to page out.
+    pub(crate) spillable: VecDeque<LaneId>,
     pub(crate) memory: Memory,
 }
 
@@ -33,10 +35,13 @@ impl Common {
             .into_iter()
             .filter(|list| list.len() > most)
         {
-            list.retain(|&id| exists(id));
+            list.retain(|&id| exists(id.queue));
         }
-        for list in [&mut self.active, &mut self.spillable].into_iter().filter(|list| list.len() > most) {
-            list.retain(|&id| exists(id));
+        if self.active.len() > most {
+            self.active.retain(|&id| exists(id));
+        }
+        if self.spillable.len() > most {
+            self.spillable.retain(|&id| exists(id.queue));
         }
     }
 }

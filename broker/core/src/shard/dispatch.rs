@@ -7,7 +7,8 @@ use crate::shard::bits::Bits;
 use crate::shard::command::{GetOutcome, Got};
 use crate::shard::common::Common;
 use crate::shard::effects::{Delivery, Effects};
-use crate::shard::queue::{Next, Queue};
+use crate::shard::lane::Next;
+use crate::shard::queue::Queue;
 
 /// Messages that a queue hands out before it is the next queue's turn.
 const TURN_RECORDS: u32 = 1024;
@@ -37,27 +38,33 @@ impl Shard {
         let Some(queue) = self.queues.get_mut(&queue) else {
             return GetOutcome::Empty;
         };
+        let ready = queue.tally().ready;
         let Some(next) = queue.next_run() else { return GetOutcome::Empty };
-        if !queue.chunks[next.at].is_resident() {
-            queue.load(next.at, true, &mut self.common, effects);
+        let lane = queue.lanes.current_mut();
+        if !lane.chunks[next.at].is_resident() {
+            lane.load(next.at, true, &mut self.common, effects);
             return GetOutcome::Loading;
         }
-        let chunk = &mut queue.chunks[next.at];
+        let chunk = &mut lane.chunks[next.at];
         let places = next.places.start..next.places.start + 1;
         let sequence = chunk.first.plus(places.start.into());
         let (_, _, bytes) = chunk.records(places.clone(), u64::MAX, 0);
         let Some(record) = Record::first_of(bytes) else {
             unreachable!("what lies in a chunk is a record");
         };
+        let remaining = ready - 1;
         take(Got {
             record,
             sequence,
             redelivered: next.redelivered,
             returns: 0,
-            remaining: queue.ready - 1,
+            remaining,
         });
         let settled = if no_ack { Bits::of(places.clone()) } else { Bits::default() };
-        queue.take(next.at, places, settled, &mut self.common, effects);
+        let common = &mut self.common;
+        queue
+            .lanes
+            .update(next.lane, |lane| lane.take(next.at, places, settled, common, effects));
         GetOutcome::Taken
     }
 }
@@ -65,16 +72,18 @@ impl Shard {
 impl Queue {
     /// Delivers up to `budget` messages; returns what is left of it. The queue is in the list of active ones again if it can go on.
     fn turn(&mut self, mut budget: u32, common: &mut Common, effects: &mut impl Effects) -> u32 {
-        if self.paged > 0 {
-            self.read_ahead(common, effects);
+        let consumed = !self.subscribers.is_empty();
+        if self.lanes.current().paged > 0 {
+            self.lanes.current_mut().read_ahead(consumed, common, effects);
         }
         while budget > 0
             && self.subscribers.any_in_turn()
             && let Some(next) = self.next_run()
         {
-            if !self.chunks[next.at].is_resident() {
-                self.load(next.at, false, common, effects);
-                self.read_ahead(common, effects);
+            let lane = self.lanes.current_mut();
+            if !lane.chunks[next.at].is_resident() {
+                lane.load(next.at, false, common, effects);
+                lane.read_ahead(consumed, common, effects);
                 return budget;
             }
             budget -= self.deliver(next, budget, common, effects);
@@ -86,7 +95,7 @@ impl Queue {
     /// Delivers messages of a run, up to `budget`, to those whose turn it is; parks those whose window is used up. Returns how many messages
     /// went out.
     fn deliver(&mut self, next: Next, budget: u32, common: &mut Common, effects: &mut impl Effects) -> u32 {
-        let chunk = &mut self.chunks[next.at];
+        let chunk = &mut self.lanes.current_mut().chunks[next.at];
         let (mut at, end) = (
             next.places.start,
             next.places.end.min(next.places.start.saturating_add(budget.min(256) as u16)),
@@ -147,7 +156,8 @@ impl Queue {
         let places = next.places.start..at;
         let count = places.len() as u32;
         if count > 0 {
-            self.take(next.at, places, settled, common, effects);
+            self.lanes
+                .update(next.lane, |lane| lane.take(next.at, places, settled, common, effects));
         }
         count
     }

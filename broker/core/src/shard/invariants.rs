@@ -2,10 +2,11 @@
 
 use hashbrown::HashSet;
 
-use crate::ids::{QueueId, Sequence};
+use crate::ids::QueueId;
 use crate::shard::Shard;
 use crate::shard::bits::Bits;
 use crate::shard::chunk::state;
+use crate::shard::lane::{Lane, LaneId};
 use crate::shard::queue::Queue;
 
 impl Shard {
@@ -18,7 +19,7 @@ impl Shard {
         for (id, queue) in &self.queues {
             assert_eq!(*id, queue.id);
             queue.invariants();
-            for chunk in &queue.chunks {
+            for chunk in queue.lanes.iter().flat_map(|lane| &lane.chunks) {
                 let bytes = chunk.weight();
                 chunk.invariants();
                 resident += chunk.footprint() as u64;
@@ -33,9 +34,9 @@ impl Shard {
             "invariant 7: memory is counted"
         );
         self.list(self.common.active.iter(), |queue| queue.is_active);
-        self.list(self.common.uncollected.iter(), |queue| queue.is_uncollected);
-        self.list(self.common.unstored.iter(), |queue| queue.is_unstored);
-        self.list(self.common.spillable.iter(), |queue| queue.is_spillable);
+        self.list_lanes(self.common.uncollected.iter(), |lane| lane.is_uncollected);
+        self.list_lanes(self.common.unstored.iter(), |lane| lane.is_unstored);
+        self.list_lanes(self.common.spillable.iter(), |lane| lane.is_spillable);
     }
 
     /// A list holds those queues that say so, and each of them once. (Queues that were deleted leave it when it is next walked.)
@@ -50,11 +51,36 @@ impl Shard {
         }
         assert_eq!(listed.len(), self.queues.values().filter(|queue| is_in(queue)).count());
     }
+
+    /// The same for a list of lanes.
+    fn list_lanes<'a>(&self, list: impl Iterator<Item = &'a LaneId>, is_in: impl Fn(&Lane) -> bool) {
+        let mut listed = HashSet::new();
+        for id in list {
+            let Some(lane) = self.queues.get(&id.queue).and_then(|queue| queue.lanes.get(id.index)) else {
+                continue;
+            };
+            assert!(is_in(lane) && listed.insert(*id), "lane {id:?} is in a list, once, and knows it");
+        }
+        let lanes = self.queues.values().flat_map(|queue| queue.lanes.iter());
+        assert_eq!(listed.len(), lanes.filter(|lane| is_in(lane)).count());
+    }
 }
 
 impl Queue {
     fn invariants(&self) {
-        let (mut end, mut live, mut ready, mut bytes, mut paged, mut submitted) = (Sequence(0), 0, self.returned.count(), 0, 0, 0);
+        self.lanes.iter().for_each(Lane::invariants);
+        self.lanes.invariants();
+        assert!(
+            self.is_active || self.tally().ready == 0 || !self.subscribers.any_in_turn() || self.lanes.current().waits(),
+            "who can deliver is active"
+        );
+        self.subscribers.invariants();
+    }
+}
+
+impl Lane {
+    fn invariants(&self) {
+        let (mut end, mut live, mut ready, mut bytes, mut paged, mut submitted) = (self.id.start(), 0, self.returned.count(), 0, 0, 0);
         for (at, chunk) in self.chunks.iter().enumerate() {
             assert!(
                 chunk.first >= end && chunk.count() > 0 && chunk.live() > 0,
@@ -90,22 +116,20 @@ impl Queue {
             );
         }
         assert!(end <= self.next && self.cursor <= self.next);
-        assert_eq!((self.bytes, self.paged, self.submitted_chunks), (bytes, paged, submitted));
-        assert_eq!(self.ready, ready, "invariant 3: ready is what came back and what was not taken");
+        assert_eq!((self.tally.bytes, self.paged, self.submitted_chunks), (bytes, paged, submitted));
         assert_eq!(
-            self.ready + self.unacked,
+            self.tally.ready, ready,
+            "invariant 3: ready is what came back and what was not taken"
+        );
+        assert_eq!(
+            self.tally.ready + self.tally.unacked,
             live,
             "invariant 3: a message is ready, unacked or settled"
-        );
-        assert!(
-            self.is_active || self.ready == 0 || !self.subscribers.any_in_turn() || self.waits(),
-            "who can deliver is active"
         );
         assert!(
             self.durable || self.settled.is_empty() && !self.is_uncollected,
             "nothing of a queue that is not durable is logged"
         );
-        self.subscribers.invariants();
     }
 
     /// The next message is not in memory.

@@ -12,7 +12,7 @@
 //! create* restore_entry* replay* recovered for_each_body     and this is a start
 //! ```
 //!
-//! A message is a place in a chunk (`chunk.rs`); what is done to messages is done to runs of places. Only a chunk costs memory, and some 32
+//! A queue is one lane (`lane.rs`), or one for each priority. A message is a place in a chunk (`chunk.rs`); what is done to messages is done to runs of places. Only a chunk costs memory, and some 32
 //! octets once it is paged out.
 
 mod apart;
@@ -27,6 +27,8 @@ mod dispatch;
 mod effects;
 mod fit;
 mod invariants;
+mod lane;
+mod lanes;
 mod map;
 mod paging;
 mod queue;
@@ -49,6 +51,7 @@ use crate::ids::{Millis, QueueId, Sequence};
 use crate::record::Record;
 use crate::settings::Settings;
 use common::Common;
+use lane::{Lane, LaneId};
 use map::IdMap;
 use queue::Queue;
 
@@ -72,6 +75,10 @@ impl Shard {
             },
             ..Self::default()
         }
+    }
+
+    fn lane_mut(&mut self, id: LaneId) -> Option<&mut Lane> {
+        self.queues.get_mut(&id.queue)?.lanes.get_mut(id.index)
     }
 
     /// Adds an empty queue; one that is there stays as it is.
@@ -109,12 +116,12 @@ impl Shard {
         let queue = self.queues.get(&queue)?;
         let consumers = queue.subscribers.len() as u32;
         Some(Counts {
-            ready: queue.ready,
-            unacked: queue.unacked,
+            ready: queue.tally().ready,
+            unacked: queue.tally().unacked,
             delayed: 0,
             dead: 0,
             consumers,
-            bytes: queue.bytes,
+            bytes: queue.tally().bytes,
         })
     }
 

@@ -1,4 +1,4 @@
-//! Memory: which chunks leave it when there are too many, and which come back ahead of their consumers. A queue keeps its head and its tail.
+//! Memory: which chunks leave it when there are too many, and which come back ahead of their consumers. A lane keeps its head and its tail.
 
 use std::ops::Range;
 
@@ -7,7 +7,7 @@ use crate::shard::Shard;
 use crate::shard::chunk::{Chunk, state};
 use crate::shard::common::Common;
 use crate::shard::effects::Effects;
-use crate::shard::queue::Queue;
+use crate::shard::lane::{Lane, lane_of};
 
 /// Chunks that are read ahead at most, however small they are.
 const AHEAD_CHUNKS_MAX: usize = 32;
@@ -22,7 +22,7 @@ enum Spilled {
     Chunk,
     /// The next one to go has not been collected yet.
     NotYet,
-    /// The queue has nothing to page out.
+    /// The lane has nothing to page out.
     Nothing,
 }
 
@@ -41,7 +41,7 @@ impl Shard {
         self.common.memory.staying() > self.common.limits.memory_bytes_max
     }
 
-    /// Pages out until memory is below its limit, one chunk of each queue after the other.
+    /// Pages out until memory is below its limit, one chunk of each lane after the other.
     pub(crate) fn spill(&mut self, effects: &mut impl Effects) {
         if !self.is_full() {
             self.common.memory.squeeze_at = 0;
@@ -50,10 +50,12 @@ impl Shard {
         let mut in_vain = 0;
         while self.is_full() && in_vain < self.common.spillable.len() {
             let Some(id) = self.common.spillable.pop_front() else { return };
-            let Some(queue) = self.queues.get_mut(&id) else { continue };
-            match queue.spill(&mut self.common, effects) {
+            let Some(queue) = self.queues.get_mut(&id.queue) else { continue };
+            let consumed = !queue.subscribers.is_empty();
+            let Some(lane) = queue.lanes.get_mut(id.index) else { continue };
+            match lane.spill(consumed, &mut self.common, effects) {
                 Spilled::Nothing => {
-                    queue.is_spillable = false;
+                    lane.is_spillable = false;
                     continue;
                 }
                 Spilled::Chunk => in_vain = 0,
@@ -71,13 +73,14 @@ impl Shard {
             return;
         }
         self.common.memory.drop_spare();
-        for queue in self.queues.values_mut().filter(|queue| !queue.is_active) {
+        let idle = self.queues.values_mut().filter(|queue| !queue.is_active);
+        for lane in idle.flat_map(|queue| queue.lanes.iter_mut()) {
             let staying = self.common.memory.staying();
             if staying <= max {
                 break;
             }
             let bytes_min = if staying > max + max / 2 { 1 } else { SQUEEZE_BYTES_MIN };
-            queue.squeeze(bytes_min, &mut self.common, effects);
+            lane.squeeze(bytes_min, &mut self.common, effects);
         }
         // Looking at all queues is not for every time, unless it becomes urgent.
         self.common.memory.squeeze_at = (self.common.memory.staying() + max / 16).min(max + max / 4 * 3);
@@ -85,8 +88,9 @@ impl Shard {
 
     pub(crate) fn loaded(&mut self, queue: QueueId, chunk: Sequence, data: Vec<u8>, effects: &mut impl Effects) {
         let Some(queue) = self.queues.get_mut(&queue) else { return };
-        let Some(at) = queue.find_exact(chunk) else { return };
-        let chunk = &mut queue.chunks[at];
+        let Some(lane) = queue.lanes.get_mut(lane_of(chunk)) else { return };
+        let Some(at) = lane.find_exact(chunk) else { return };
+        let chunk = &mut lane.chunks[at];
         if !chunk.is(state::LOADING) {
             return;
         }
@@ -95,20 +99,22 @@ impl Shard {
         let before = chunk.footprint();
         if let Err(error) = chunk.page_in(data) {
             chunk.state |= state::DAMAGED;
-            effects.damaged(queue.id, chunk.first, error);
+            effects.damaged(lane.id.queue, chunk.first, error);
             return;
         }
         self.common.memory.changed(before, chunk.footprint());
-        queue.paged -= 1;
-        queue.keep(at);
-        queue.mark_spillable(&mut self.common);
+        lane.paged -= 1;
+        lane.keep(at);
+        lane.mark_spillable(&mut self.common);
         queue.activate(&mut self.common);
     }
 
     pub(crate) fn stored(&mut self, queue: QueueId, chunk: Sequence, upto: u16) {
         let Some(queue) = self.queues.get_mut(&queue) else { return };
-        let Some(at) = queue.find_exact(chunk) else { return };
-        let chunk = &mut queue.chunks[at];
+        let consumed = !queue.subscribers.is_empty();
+        let Some(lane) = queue.lanes.get_mut(lane_of(chunk)) else { return };
+        let Some(at) = lane.find_exact(chunk) else { return };
+        let chunk = &mut lane.chunks[at];
         if upto != chunk.submitted || !chunk.is(state::IN_FLIGHT) {
             return;
         }
@@ -116,20 +122,20 @@ impl Shard {
         if chunk.is(state::LEAVING) {
             chunk.state &= !state::LEAVING;
             self.common.memory.leaving -= chunk.weight();
-            if !queue.subscribers.is_empty() && queue.ahead(&self.common).contains(&at) {
-                queue.keep(at);
+            if consumed && lane.ahead(consumed, &self.common).contains(&at) {
+                lane.keep(at);
             } else {
-                queue.page_out(at, &mut self.common);
+                lane.page_out(at, &mut self.common);
             }
         }
     }
 }
 
-impl Queue {
-    /// The chunks that its consumers need now and next.
-    fn ahead(&self, common: &Common) -> Range<usize> {
+impl Lane {
+    /// The chunks that its consumers need now and next, if there are consumers (`consumed`).
+    fn ahead(&self, consumed: bool, common: &Common) -> Range<usize> {
         let head = self.find(self.returned.front().map_or(self.cursor, |(first, _)| first));
-        if self.subscribers.is_empty() {
+        if !consumed {
             return head..self.chunks.len().min(head + 1);
         }
         let mut bytes = 0;
@@ -142,8 +148,8 @@ impl Queue {
     }
 
     /// Asks for the chunks that consumers will need next.
-    pub(crate) fn read_ahead(&mut self, common: &mut Common, effects: &mut impl Effects) {
-        for at in self.ahead(common) {
+    pub(crate) fn read_ahead(&mut self, consumed: bool, common: &mut Common, effects: &mut impl Effects) {
+        for at in self.ahead(consumed, common) {
             let room = common.limits.memory_bytes_max + common.limits.memory_bytes_max / 8;
             if common.memory.staying() + common.memory.coming >= room {
                 return;
@@ -160,7 +166,7 @@ impl Queue {
         }
         chunk.state = chunk.state & !state::DAMAGED | state::LOADING;
         common.memory.coming += chunk.weight();
-        effects.load(self.id, chunk.first);
+        effects.load(self.id.queue, chunk.first);
     }
 
     /// Remembers a chunk that is in memory and that the way from head to tail will not meet again.
@@ -186,8 +192,8 @@ impl Queue {
     }
 
     /// Pages out one chunk that is not needed next: first of those that came back, then from head to tail.
-    fn spill(&mut self, common: &mut Common, effects: &mut impl Effects) -> Spilled {
-        let ahead = self.ahead(common);
+    fn spill(&mut self, consumed: bool, common: &mut Common, effects: &mut impl Effects) -> Spilled {
+        let ahead = self.ahead(consumed, common);
         for place in (0..self.kept.len()).rev() {
             match self.find_exact(self.kept[place]) {
                 Some(at) if ahead.contains(&at) => {}

@@ -1,363 +1,106 @@
-//! A queue: its chunks, and which of its messages are ready, unacked or settled. Consumers, journal, store and memory each have a file.
+//! A queue: its settings, its consumers, and its lanes with their sums. What is in a lane is not known here.
 
-use std::collections::VecDeque;
-use std::ops::Range;
 use std::sync::Arc;
 
-use crate::ids::{BodyId, QueueId, Sequence};
+use crate::ids::{QueueId, Sequence};
 use crate::record::Records;
 use crate::settings::Settings;
 use crate::shard::QueueSpec;
-use crate::shard::bits::Bits;
-use crate::shard::chunk::{BYTES_MAX, Chunk, state};
 use crate::shard::common::Common;
 use crate::shard::consumers::{Subscribers, is_single_active};
 use crate::shard::effects::Effects;
-use crate::shard::fit::{self, Fit};
-use crate::shard::runs::Runs;
-use crate::shard::stored::HeadEntry;
+use crate::shard::fit::{length_at, split};
+use crate::shard::lane::{Lane, LaneId, Next, Tally, lane_of};
+use crate::shard::lanes::Lanes;
 
-/// Messages are in the order of their sequences. Those below the cursor were taken: they are settled, unacked or returned. Those from the
-/// cursor on are ready, or were settled before a restart.
+/// A queue.
 #[derive(Debug)]
 pub(crate) struct Queue {
     pub(crate) id: QueueId,
     pub(crate) durable: bool,
     pub(crate) auto_delete: bool,
     pub(crate) settings: Option<Arc<Settings>>,
-    /// In the order of their sequences, with gaps where chunks were settled.
-    pub(crate) chunks: VecDeque<Chunk>,
-    /// The sequence of the next message.
-    pub(crate) next: Sequence,
-    /// The first message that was not taken.
-    pub(crate) cursor: Sequence,
-    /// Messages below were here at the start and may have been delivered before.
-    pub(crate) redelivered_below: Sequence,
-    /// Messages below the cursor that came back.
-    pub(crate) returned: Runs,
-    pub(crate) ready: u64,
-    pub(crate) unacked: u64,
-    /// Octets of all chunks' records, and of the bodies that unsettled ones refer to.
-    pub(crate) bytes: u64,
     pub(crate) subscribers: Subscribers,
-
-    /// Settled since the last collect, and known to the journal or the table: first and end.
-    pub(crate) settled: Vec<(Sequence, Sequence)>,
-    /// Messages below were offered to the journal.
-    pub(crate) uncollected_from: Sequence,
-
-    /// Messages below were given to the store at a checkpoint, or did not need to be.
-    pub(crate) unstored_from: Sequence,
-    /// Chunks in the table whose entry is old.
-    pub(crate) old_entries: Vec<Sequence>,
-    /// The head entry in the table.
-    pub(crate) head: HeadEntry,
-    /// How many chunks the store was given.
-    pub(crate) submitted_chunks: usize,
-
-    /// How many chunks are not in memory.
-    pub(crate) paged: usize,
-    /// Chunks that start below have been paged out, or are in `kept`.
-    pub(crate) spill_from: Sequence,
-    /// Chunks below `spill_from` that are in memory: they were near the head then, or came back. Some are gone by now.
-    pub(crate) kept: Vec<Sequence>,
-
-    /// In which of the shard's lists the queue is.
+    pub(crate) lanes: Lanes,
+    /// It is in the shard's list of those that can deliver.
     pub(crate) is_active: bool,
-    pub(crate) is_uncollected: bool,
-    pub(crate) is_unstored: bool,
-    pub(crate) is_spillable: bool,
-}
-
-/// Messages that are next to be delivered: unsettled, consecutive, in one chunk.
-#[derive(Debug)]
-pub(crate) struct Next {
-    /// The index of the chunk.
-    pub(crate) at: usize,
-    pub(crate) places: Range<u16>,
-    pub(crate) redelivered: bool,
 }
 
 impl Queue {
     pub(crate) fn new(spec: QueueSpec) -> Self {
+        let first = LaneId { queue: spec.id, index: 0 };
         let subscribers = Subscribers::new(is_single_active(spec.settings.as_ref()));
         Self {
             id: spec.id,
             durable: spec.durable,
             auto_delete: spec.auto_delete,
             settings: spec.settings,
-            chunks: VecDeque::new(),
-            next: Sequence(0),
-            cursor: Sequence(0),
-            redelivered_below: Sequence(0),
-            returned: Runs::default(),
-            ready: 0,
-            unacked: 0,
-            bytes: 0,
             subscribers,
-            settled: Vec::new(),
-            uncollected_from: Sequence(0),
-            unstored_from: Sequence(0),
-            old_entries: Vec::new(),
-            head: HeadEntry::default(),
-            submitted_chunks: 0,
-            paged: 0,
-            spill_from: Sequence(0),
-            kept: Vec::new(),
+            lanes: Lanes::new(Lane::new(first, spec.durable)),
             is_active: false,
-            is_uncollected: false,
-            is_unstored: false,
-            is_spillable: false,
         }
     }
 
-    /// The index of the chunk that a sequence is in, or of the first one behind it.
-    pub(crate) fn find(&self, sequence: Sequence) -> usize {
-        match (self.chunks.front(), self.chunks.back()) {
-            (Some(front), _) if sequence < front.end() => 0,
-            (_, Some(back)) if sequence >= back.end() => self.chunks.len(),
-            (_, Some(back)) if sequence >= back.first => self.chunks.len() - 1,
-            _ => self.chunks.partition_point(|chunk| chunk.end() <= sequence),
-        }
-    }
-
-    /// The index of the chunk that starts at a sequence.
-    pub(crate) fn find_exact(&self, first: Sequence) -> Option<usize> {
-        let at = self.find(first);
-        self.chunks.get(at).filter(|chunk| chunk.first == first).map(|_| at)
+    /// The sums over all lanes.
+    pub(crate) fn tally(&self) -> &Tally {
+        self.lanes.tally()
     }
 
     /// The queue is in the shard's list of those that can deliver, if it can.
     pub(crate) fn activate(&mut self, common: &mut Common) {
-        if !self.is_active && self.ready > 0 && self.subscribers.any_in_turn() {
+        if !self.is_active && self.tally().ready > 0 && self.subscribers.any_in_turn() {
             self.is_active = true;
             common.active.push_back(self.id);
         }
     }
-    pub(crate) fn mark_uncollected(&mut self, common: &mut Common) {
-        if !self.is_uncollected {
-            self.is_uncollected = true;
-            common.uncollected.push(self.id);
-        }
-    }
-    pub(crate) fn mark_unstored(&mut self, common: &mut Common) {
-        if !self.is_unstored {
-            self.is_unstored = true;
-            common.unstored.push(self.id);
-        }
-    }
-    pub(crate) fn mark_spillable(&mut self, common: &mut Common) {
-        if !self.is_spillable {
-            self.is_spillable = true;
-            common.spillable.push_back(self.id);
-        }
-    }
 
     /// Appends a run: one copy a chunk.
-    pub(crate) fn publish(&mut self, mut records: Records<'_>, common: &mut Common) {
-        let mut persistent = false;
-        self.ready += u64::from(records.count);
-        self.bytes += records.bytes.len() as u64;
-        while records.count > 0 {
-            let fit = match self.chunks.back().map(|chunk| chunk.room_for(records)) {
-                Some(fit) if fit.count > 0 => fit,
-                _ => self.begin_chunk(records, common),
-            };
-            let Some(chunk) = self.chunks.back_mut() else { return };
-            let before = chunk.footprint();
-            chunk.append(records.bytes, fit);
-            common.memory.changed(before, chunk.footprint());
-            self.bytes += fit.bodies;
-            persistent |= fit.any_persistent();
-            self.next = chunk.end();
-            records = Records {
-                bytes: &records.bytes[fit.bytes..],
-                count: records.count - u32::from(fit.count),
-            };
-        }
-        if persistent && self.durable {
-            self.mark_uncollected(common);
-            self.mark_unstored(common);
+    pub(crate) fn publish(&mut self, records: Records<'_>, common: &mut Common) {
+        match self.settings.as_ref().and_then(|settings| settings.priority_max) {
+            None => self.append(0, records, common),
+            Some(max) => self.publish_by_priority(max, records, common),
         }
         self.activate(common);
     }
 
-    /// Closes the last chunk and opens the next one; says how much of the run goes there.
-    fn begin_chunk(&mut self, records: Records<'_>, common: &mut Common) -> Fit {
-        let fit = fit::fit_alone(records);
-        let mut room = fit.bytes;
-        if let Some(full) = self.chunks.back_mut() {
-            full.state |= state::CLOSED;
-            room = room.max(BYTES_MAX.min(full.bytes() as usize));
-            self.mark_spillable(common);
-        }
-        let chunk = Chunk::new(self.next, common.memory.body(room));
-        common.memory.changed(0, chunk.footprint());
-        self.chunks.push_back(chunk);
-        fit
+    fn append(&mut self, lane: u8, records: Records<'_>, common: &mut Common) {
+        self.lanes.create(lane);
+        self.lanes.update(lane, |lane| lane.publish(records, common));
     }
 
-    /// The messages that are next: those that came back, then those from the cursor on. `None` if nothing is ready.
-    pub(crate) fn next_run(&mut self) -> Option<Next> {
-        if let Some((first, end)) = self.returned.front() {
-            let at = self.find(first);
-            let places = self.chunks[at].places(first, end);
-            return Some(Next {
-                at,
-                places,
-                redelivered: true,
-            });
-        }
-        let mut at = self.find(self.cursor);
-        loop {
-            let chunk = self.chunks.get(at)?;
-            let places = chunk.settled().gap(chunk.index(self.cursor.max(chunk.first))..chunk.count());
-            if places.is_empty() {
-                at += 1;
-                continue;
+    /// Messages of one priority that follow each other are one run.
+    fn publish_by_priority(&mut self, max: u8, mut records: Records<'_>, common: &mut Common) {
+        while records.count > 0 {
+            let lane = priority_at(records.bytes).min(max);
+            let (mut count, mut offset) = (1, length_at(records.bytes));
+            while count < records.count && priority_at(&records.bytes[offset..]).min(max) == lane {
+                offset += length_at(&records.bytes[offset..]);
+                count += 1;
             }
-            self.cursor = chunk.first.plus(places.start.into());
-            let redelivered = self.cursor < self.redelivered_below;
-            let places = if redelivered {
-                chunk.places(self.cursor, self.redelivered_below.min(chunk.first.plus(places.end.into())))
-            } else {
-                places
-            };
-            return Some(Next { at, places, redelivered });
+            let (run, rest) = split(records, count.into());
+            self.append(lane, run, common);
+            records = rest;
         }
     }
 
-    /// The front of what [`next_run`](Self::next_run) gave went out: some of it is settled with that (`no_ack`), the rest is unacked now.
-    pub(crate) fn take(&mut self, at: usize, places: Range<u16>, settled: Bits, common: &mut Common, effects: &mut impl Effects) {
-        let end = self.chunks[at].first.plus(places.end.into());
-        if self.returned.is_empty() {
-            self.cursor = end;
-        } else {
-            self.returned.remove_below(end);
-        }
-        let count = places.len() as u64;
-        self.ready -= count;
-        if self.durable {
-            self.mark_unstored(common);
-        }
-        self.unacked += count - u64::from(settled.count());
-        if !settled.is_empty() {
-            self.settle_places(at, settled, common, effects);
-        }
-    }
-
-    /// The unacked places of a run, in one chunk after the other.
-    fn unacked_places(&self, at: usize, first: Sequence, end: Sequence) -> Bits {
-        let chunk = &self.chunks[at];
-        let mut bits = Bits::of(chunk.places(first, end)).without(chunk.settled());
-        if !self.returned.is_empty() {
-            bits = bits.without(self.returned.places(chunk.first, chunk.count()));
-        }
-        bits
+    /// The messages that are next: the first of the highest priority.
+    pub(crate) fn next_run(&mut self) -> Option<Next> {
+        self.lanes.current_mut().next_run()
     }
 
     /// Unacked messages are settled; others of the run are left alone.
     pub(crate) fn settle(&mut self, first: Sequence, count: u32, common: &mut Common, effects: &mut impl Effects) {
-        let end = first.plus(count.into()).min(self.cursor);
-        let mut at = self.find(first);
-        while let Some(chunk) = self.chunks.get(at).filter(|chunk| chunk.first < end) {
-            let after = chunk.end();
-            let bits = self.unacked_places(at, first, end);
-            if !bits.is_empty() {
-                self.unacked -= u64::from(bits.count());
-                self.settle_places(at, bits, common, effects);
-            }
-            if after >= end {
-                break;
-            }
-            at = self.find(after);
-        }
+        self.lanes.update(lane_of(first), |lane| lane.settle(first, count, common, effects));
     }
 
     /// Unacked messages are ready again.
     pub(crate) fn requeue(&mut self, first: Sequence, count: u32, common: &mut Common) {
-        let end = first.plus(count.into()).min(self.cursor);
-        let mut at = self.find(first);
-        while let Some(chunk) = self.chunks.get(at).filter(|chunk| chunk.first < end) {
-            let start = chunk.first;
-            for places in self.unacked_places(at, first, end).runs() {
-                self.unacked -= places.len() as u64;
-                self.ready += places.len() as u64;
-                self.returned.insert(start.plus(places.start.into()), start.plus(places.end.into()));
-            }
-            at += 1;
-        }
+        self.lanes.update(lane_of(first), |lane| lane.requeue(first, count));
         self.activate(common);
     }
+}
 
-    /// Settles places of a chunk, which are not settled yet, for bodies, journal and store too.
-    pub(crate) fn settle_places(&mut self, at: usize, places: Bits, common: &mut Common, effects: &mut impl Effects) {
-        if let Some(chunk) = self.mark_settled(at, places, common, |body| effects.released(body)) {
-            effects.forget(self.id, chunk);
-        }
-    }
-
-    /// The same without effects: names the bodies that the messages referred to, and returns the chunk's first sequence if the store is to
-    /// forget it.
-    pub(crate) fn mark_settled(&mut self, at: usize, places: Bits, common: &mut Common, released: impl FnMut(BodyId)) -> Option<Sequence> {
-        let chunk = &mut self.chunks[at];
-        let before = chunk.footprint();
-        let freed = chunk.settle(places, released);
-        common.memory.changed(before, chunk.footprint());
-        if freed > 0 {
-            self.bytes -= freed;
-            common.memory.leaving -= if chunk.is(state::LEAVING) { freed } else { 0 };
-            common.memory.coming -= if chunk.is(state::LOADING) { freed } else { 0 };
-        }
-        let whole = chunk.live() == 0;
-        if self.durable && chunk.is(state::PERSISTENT) {
-            let (first, known, submitted) = (chunk.first, chunk.collected.max(chunk.submitted), chunk.submitted > 0);
-            if submitted && !whole && !chunk.is(state::ENTRY_OLD) {
-                chunk.state |= state::ENTRY_OLD;
-                self.old_entries.push(first);
-                self.mark_unstored(common);
-            }
-            if submitted && whole {
-                // With the chunk goes the table's word that parts of it were settled, which an older journal may not know.
-                self.log_settled(first, first.plus(known.into()), common);
-            } else {
-                for run in places.and(Bits::of(0..known)).runs() {
-                    self.log_settled(first.plus(run.start.into()), first.plus(run.end.into()), common);
-                }
-            }
-        }
-        if whole { self.free(at, common) } else { None }
-    }
-
-    fn log_settled(&mut self, first: Sequence, end: Sequence, common: &mut Common) {
-        match self.settled.last_mut() {
-            Some(last) if last.0 <= first && first <= last.1 => last.1 = last.1.max(end),
-            _ => self.settled.push((first, end)),
-        }
-        self.mark_uncollected(common);
-    }
-
-    /// Removes a chunk. Returns its first sequence if the store is to forget it.
-    pub(crate) fn free(&mut self, at: usize, common: &mut Common) -> Option<Sequence> {
-        let chunk = if at == 0 {
-            self.chunks.pop_front()?
-        } else {
-            self.chunks.remove(at)?
-        };
-        self.bytes -= chunk.weight();
-        common.memory.changed(chunk.footprint(), 0);
-        if chunk.is(state::LEAVING) {
-            common.memory.leaving -= chunk.weight();
-        }
-        if chunk.is(state::LOADING) {
-            common.memory.coming -= chunk.weight();
-        }
-        if !chunk.is_resident() {
-            self.paged -= 1;
-        }
-        let forget = (chunk.submitted > 0).then_some(chunk.first);
-        self.submitted_chunks -= usize::from(forget.is_some());
-        common.memory.recycle(chunk.into_body());
-        forget
-    }
+/// The priority of the record at the front of `bytes`.
+fn priority_at(bytes: &[u8]) -> u8 {
+    bytes[5]
 }

@@ -10,8 +10,8 @@ use crate::shard::chunk::{BYTES_MAX, Chunk, RECORDS_MAX, state};
 use crate::shard::common::Common;
 use crate::shard::effects::Effects;
 use crate::shard::fit::{self, Fit};
-use crate::shard::queue::Queue;
-use crate::shard::stored::{self, CHUNK_HEADER, ChunkEntry, HEAD, IndexEntry, StoredError};
+use crate::shard::lane::{Lane, lane_of};
+use crate::shard::stored::{self, CHUNK_HEADER, ChunkEntry, IndexEntry, StoredError};
 
 /// What became of an index entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,12 +36,21 @@ impl Shard {
         };
         match entry {
             IndexEntry::Head(head) => {
-                queue.head = head;
-                queue.next = queue.next.max(head.next);
+                let index = stored::head_lane(first).ok_or(StoredError::Kind(2))?;
+                queue.lanes.create(index);
+                if let Some(lane) = queue.lanes.get_mut(index) {
+                    lane.head = head;
+                    lane.next = lane.next.max(head.next);
+                }
                 Ok(Restored::Kept)
             }
-            IndexEntry::Chunk(_) if first == HEAD => Err(StoredError::Kind(1)),
-            IndexEntry::Chunk(entry) => queue.restore(first, &entry, &mut self.common),
+            IndexEntry::Chunk(_) if stored::head_lane(first).is_some() => Err(StoredError::Kind(1)),
+            IndexEntry::Chunk(entry) => {
+                queue.lanes.create(lane_of(first));
+                let common = &mut self.common;
+                let restored = queue.lanes.update(lane_of(first), |lane| lane.restore(first, &entry, common));
+                restored.unwrap_or(Ok(Restored::Obsolete))
+            }
         }
     }
 
@@ -50,13 +59,18 @@ impl Shard {
         match record {
             LogRecord::Messages { queue, first, records } => {
                 if let Some(queue) = self.queues.get_mut(&queue) {
-                    queue.replay_messages(first, records, &mut self.common);
+                    let (index, common) = (lane_of(first), &mut self.common);
+                    queue.lanes.create(index);
+                    queue.lanes.update(index, |lane| lane.replay_messages(first, records, common));
                 }
             }
             LogRecord::Settled { queue, first, count } => {
                 if let Some(queue) = self.queues.get_mut(&queue) {
-                    let (id, forgotten) = (queue.id, &mut self.forgotten);
-                    queue.replay_settled(first, first.plus(count), &mut self.common, |chunk| forgotten.push((id, chunk)));
+                    let (id, index, forgotten, common) = (queue.id, lane_of(first), &mut self.forgotten, &mut self.common);
+                    queue.lanes.create(index);
+                    queue.lanes.update(index, |lane| {
+                        lane.replay_settled(first, first.plus(count), common, |chunk| forgotten.push((id, chunk)));
+                    });
                 }
             }
             LogRecord::Topology { .. } | LogRecord::Body { .. } => {}
@@ -65,29 +79,34 @@ impl Shard {
 
     /// The journal is at its end: everything that is there is ready, and may have been delivered before.
     pub fn recovered(&mut self) {
-        self.recover(|queue| queue.next);
+        self.recover(|lane| lane.next);
     }
 
     /// The same after a clean stop, whose last checkpoint came after the last delivery: what was never delivered is not marked.
     pub fn recovered_after_clean_stop(&mut self) {
-        self.recover(|queue| queue.head.taken);
+        self.recover(|lane| lane.head.taken);
     }
 
     /// Names the body and its size for every unsettled message whose body lies apart, after recovery: what this names has references, and
     /// as many.
     pub fn for_each_body(&self, mut each: impl FnMut(BodyId, u64)) {
-        let chunks = self.queues.values().flat_map(|queue| &queue.chunks);
+        let lanes = self.queues.values().flat_map(|queue| queue.lanes.iter());
+        let chunks = lanes.flat_map(|lane| &lane.chunks);
         chunks.flat_map(|chunk| chunk.refs()).for_each(|body| each(body.id, body.size));
     }
 
-    fn recover(&mut self, delivered_below: impl Fn(&Queue) -> Sequence) {
+    fn recover(&mut self, delivered_below: impl Fn(&Lane) -> Sequence) {
         self.common.uncollected.clear();
+        let common = &mut self.common;
         for queue in self.queues.values_mut() {
-            queue.recover(&mut self.common);
-            queue.redelivered_below = delivered_below(queue);
-            if queue.redelivered_below > queue.head.taken {
-                queue.mark_unstored(&mut self.common);
-            }
+            queue.lanes.update_all(|lane| {
+                lane.recover(common);
+                lane.redelivered_below = delivered_below(lane);
+                if lane.redelivered_below > lane.head.taken {
+                    lane.mark_unstored(common);
+                }
+            });
+            queue.activate(common);
         }
     }
 
@@ -102,7 +121,7 @@ impl Shard {
 /// A gap between messages up to this wide is filled with holes; a wider one begins a new chunk.
 const HOLES_MAX: u64 = 64;
 
-impl Queue {
+impl Lane {
     fn restore(&mut self, first: Sequence, entry: &ChunkEntry, common: &mut Common) -> Result<Restored, StoredError> {
         let chunk = Chunk::restored(first, entry);
         let at = self.find(first);
@@ -113,7 +132,7 @@ impl Queue {
         if chunk.live() == 0 {
             return Ok(Restored::Obsolete);
         }
-        self.bytes += chunk.weight();
+        self.tally.bytes += chunk.weight();
         self.paged += 1;
         self.submitted_chunks += 1;
         common.memory.changed(0, chunk.footprint());
@@ -128,7 +147,7 @@ impl Queue {
             let (known_end, room_end) = match self.chunks.get(at) {
                 Some(chunk) if chunk.first <= first => (chunk.end(), chunk.end()),
                 Some(chunk) => (self.head.next, chunk.first),
-                None => (self.head.next, Sequence(u64::MAX)),
+                None => (self.head.next, Sequence(self.id.start().0 | u64::MAX >> 8)),
             };
             let skipped = known_end.0.min(room_end.0).saturating_sub(first.0);
             if skipped > 0 {
@@ -166,7 +185,7 @@ impl Queue {
         chunk.append(records.bytes, fit);
         chunk.collect(|_, _| {});
         common.memory.changed(before, chunk.footprint());
-        self.bytes += fit.bytes as u64 + fit.bodies;
+        self.tally.bytes += fit.bytes as u64 + fit.bodies;
         self.next = self.next.max(chunk.end());
         self.mark_unstored(common);
         fit
@@ -193,7 +212,7 @@ impl Queue {
             chunk.append(&holes, fit);
             chunk.settle(Bits::of(places), |_| {});
             common.memory.changed(before.0, chunk.footprint());
-            self.bytes += u64::from(chunk.bytes() - before.1);
+            self.tally.bytes += u64::from(chunk.bytes() - before.1);
         }
         true
     }
@@ -228,14 +247,13 @@ impl Queue {
             if at < last || chunk.end() != next {
                 chunk.state |= state::CLOSED;
             }
-            self.ready += u64::from(chunk.live());
+            self.tally.ready += u64::from(chunk.live());
         }
         self.cursor = self.chunks.front().map_or(next, |chunk| chunk.first);
         self.uncollected_from = next;
-        self.unstored_from = if self.is_unstored { Sequence(0) } else { next };
+        self.unstored_from = if self.is_unstored { self.id.start() } else { next };
         if self.paged < self.chunks.len() {
             self.mark_spillable(common);
         }
-        self.activate(common);
     }
 }

@@ -5,8 +5,9 @@ use crate::shard::bits::Bits;
 use crate::shard::chunk::state;
 use crate::shard::common::Common;
 use crate::shard::effects::Effects;
+use crate::shard::lane::Lane;
 use crate::shard::queue::Queue;
-use crate::shard::stored::{HEAD, HeadEntry};
+use crate::shard::stored::{self, HEAD, HeadEntry};
 use crate::shard::{DeleteError, Shard};
 
 /// More chunks than this are forgotten as a range, which the store does in one step but remembers for long.
@@ -22,7 +23,7 @@ impl Shard {
         if if_unused && !found.subscribers.is_empty() {
             return Err(DeleteError::InUse);
         }
-        if if_empty && found.ready > 0 {
+        if if_empty && found.tally().ready > 0 {
             return Err(DeleteError::NotEmpty);
         }
         let Some(mut queue) = self.queues.remove(&queue) else {
@@ -32,8 +33,8 @@ impl Shard {
             self.common.leave(consumer.outlet, queue.id, consumer.id);
             effects.cancelled(consumer, queue.id);
         }
-        let ready = u32::try_from(queue.ready).unwrap_or(u32::MAX);
-        queue.drop_chunks(0, HEAD, &mut self.common, effects);
+        let ready = u32::try_from(queue.tally().ready).unwrap_or(u32::MAX);
+        queue.drop_all(&mut self.common, effects);
         self.common.compact(self.queues.len(), |id| self.queues.contains_key(&id));
         Ok(ready)
     }
@@ -41,13 +42,28 @@ impl Shard {
     /// Settles the ready messages of a queue (AMQP 0-9-1, `queue.purge`); says how many there were.
     pub fn purge(&mut self, queue: QueueId, effects: &mut impl Effects) -> u32 {
         let Some(queue) = self.queues.get_mut(&queue) else { return 0 };
-        let ready = u32::try_from(queue.ready).unwrap_or(u32::MAX);
-        queue.purge(&mut self.common, effects);
+        let ready = u32::try_from(queue.tally().ready).unwrap_or(u32::MAX);
+        let common = &mut self.common;
+        queue.lanes.update_all(|lane| lane.purge(common, effects));
         ready
     }
 }
 
 impl Queue {
+    /// Everything goes, and the store forgets it.
+    fn drop_all(&mut self, common: &mut Common, effects: &mut impl Effects) {
+        let mut forget = Vec::new();
+        let first = self.lanes.iter().find_map(|lane| lane.chunks.front().map(|chunk| chunk.first));
+        for lane in self.lanes.iter_mut() {
+            let head = (lane.head != HeadEntry::default()).then(|| stored::head_of(lane.id.index));
+            forget.extend(head);
+            lane.drop_chunks(0, &mut forget, common, effects);
+        }
+        forget_all(self.id, forget, first.unwrap_or(HEAD), HEAD, effects);
+    }
+}
+
+impl Lane {
     fn purge(&mut self, common: &mut Common, effects: &mut impl Effects) {
         let returned = self.returned.take();
         for (first, end) in returned {
@@ -69,9 +85,12 @@ impl Queue {
             self.mark_uncollected(common);
         }
         let last = self.chunks.back().map_or(Sequence(0), |chunk| chunk.first);
-        self.drop_chunks(at, last, common, effects);
+        let first = self.chunks.get(at).map_or(last, |chunk| chunk.first);
+        let mut forget = Vec::new();
+        self.drop_chunks(at, &mut forget, common, effects);
+        forget_all(self.id.queue, forget, first, last, effects);
         self.cursor = self.next;
-        self.ready = 0;
+        self.tally.ready = 0;
         if self.durable {
             self.mark_unstored(common);
         }
@@ -90,23 +109,22 @@ impl Queue {
         }
     }
 
-    /// Drops the chunks from `at` on, and makes the store forget what it has of them up to the key `last`.
-    fn drop_chunks(&mut self, at: usize, last: Sequence, common: &mut Common, effects: &mut impl Effects) {
-        let first = self.chunks.get(at).map_or(last, |chunk| chunk.first);
-        let mut forget = Vec::new();
+    /// Drops the chunks from `at` on, and names those that the store is to forget.
+    fn drop_chunks(&mut self, at: usize, forget: &mut Vec<Sequence>, common: &mut Common, effects: &mut impl Effects) {
         for chunk in self.chunks.range(at..) {
             chunk.refs().iter().for_each(|body| effects.released(body.id));
-        }
-        if last == HEAD && self.head != HeadEntry::default() {
-            forget.push(HEAD);
         }
         while self.chunks.len() > at {
             forget.extend(self.free(self.chunks.len() - 1, common));
         }
-        if forget.len() > SINGLE_MAX {
-            effects.forget_range(self.id, first, last);
-        } else {
-            forget.into_iter().rev().for_each(|chunk| effects.forget(self.id, chunk));
-        }
+    }
+}
+
+/// Makes the store forget these chunks, which are all that it has from `first` to `last`.
+fn forget_all(queue: QueueId, forget: Vec<Sequence>, first: Sequence, last: Sequence, effects: &mut impl Effects) {
+    if forget.len() > SINGLE_MAX {
+        effects.forget_range(queue, first, last);
+    } else {
+        forget.into_iter().rev().for_each(|chunk| effects.forget(queue, chunk));
     }
 }

@@ -11,7 +11,8 @@
 //! The entry of a chunk is of kind 3 if the body of any unsettled message lies apart, and lists those messages, so that nobody need read the
 //! chunk to know what it refers to. A message that is listed and gone is a transient one: it refers to its body until the process ends.
 //!
-//! All other integers are little-endian. The head entry of a queue lies at sequence `u64::MAX`. A kind or a version is never used again
+//! All other integers are little-endian. The head entry of a lane lies at the sequence before its first message; that
+//! of lane 0 at `u64::MAX`. A kind or a version is never used again
 //! for something else (invariant 8).
 
 use std::sync::Arc;
@@ -23,8 +24,20 @@ use crate::shard::bits::Bits;
 
 /// The octets before the records in a chunk's value, and in memory.
 pub const CHUNK_HEADER: usize = 16;
-/// Where a queue's head entry lies among its chunks.
+/// Where the head entry of lane 0, and so of a queue without priorities, lies.
 pub const HEAD: Sequence = Sequence(u64::MAX);
+
+/// Where the head entry of a lane lies: at the sequence before the lane's first. Lane 0 has [`HEAD`].
+#[must_use]
+pub fn head_of(lane: u8) -> Sequence {
+    Sequence((u64::from(lane) << 56).wrapping_sub(1))
+}
+
+/// The lane whose head entry lies at this sequence, if one does.
+#[must_use]
+pub fn head_lane(sequence: Sequence) -> Option<u8> {
+    (sequence.0 << 8 == u64::MAX << 8).then(|| (sequence.0 >> 56).wrapping_add(1) as u8)
+}
 
 const VERSION: u8 = 1;
 
@@ -39,7 +52,7 @@ mod kind {
 pub struct StoredChunk {
     /// The queue.
     pub queue: QueueId,
-    /// The sequence at which the chunk starts, or [`HEAD`].
+    /// The sequence at which the chunk starts, or that of a head entry.
     pub first: Sequence,
     /// How many records `data` holds; to be handed back in `Command::Stored`.
     pub upto: u16,
@@ -71,7 +84,7 @@ impl StoredChunk {
 pub enum IndexEntry {
     /// A chunk is in the table.
     Chunk(ChunkEntry),
-    /// How far the queue has come.
+    /// How far a lane has come.
     Head(HeadEntry),
 }
 
@@ -88,7 +101,7 @@ pub struct ChunkEntry {
     pub(crate) apart: Option<Box<Apart>>,
 }
 
-/// A queue's sequences. All messages below `next` that are not in the table are settled, whatever an older journal says.
+/// A lane's sequences. All messages below `next` that are not in the table are settled, whatever an older journal says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HeadEntry {
     /// The sequence of the next message.

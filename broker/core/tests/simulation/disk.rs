@@ -71,7 +71,7 @@ impl Tables {
         for key in self.chunks.keys() {
             assert!(self.index.contains_key(key), "a chunk without an index entry is left behind");
         }
-        for key in self.index.keys().filter(|key| key[8..] != [0xff; 8]) {
+        for key in self.index.keys().filter(|key| key[9..] != [0xff; 7]) {
             assert!(self.chunks.contains_key(key), "an index entry without a chunk");
         }
     }

@@ -9,6 +9,8 @@ use stoa_core::ids::QueueId;
 pub struct Message {
     pub queue: QueueId,
     pub publisher: u64,
+    /// As far as its queue tells priorities apart.
+    pub priority: u8,
     /// Survives a restart, once its commit is durable.
     pub persistent: bool,
     /// The commit that makes its arrival durable.
@@ -37,23 +39,32 @@ pub enum Fate {
 #[derive(Default)]
 pub struct Oracle {
     pub messages: Vec<Message>,
-    /// The last message of each publisher that each queue delivered for the first time.
-    order: HashMap<(QueueId, u64), usize>,
+    /// The last message of each publisher and priority that each queue delivered for the first time.
+    order: HashMap<(QueueId, u64, u8), usize>,
     /// Settled, and that is not durable. Some are not any more.
     settled: Vec<usize>,
     /// Settled when the checkpoint began that is on its way.
     checkpoint: Vec<usize>,
     /// The commit that is durable.
     pub durable: u64,
+    /// Messages with a priority above 0.
+    priorities: usize,
 }
 
 impl Oracle {
     pub fn published(&mut self, message: Message) -> usize {
+        self.priorities += usize::from(message.priority > 0);
         self.messages.push(message);
         self.messages.len() - 1
     }
 
     pub fn delivered(&mut self, id: usize, queue: QueueId, redelivered: bool, no_ack: bool, epoch: u64) {
+        let priority = self.messages[id].priority;
+        let overtaken = |other: &Message| other.queue == queue && other.fate == Fate::Ready && other.priority > priority;
+        assert!(
+            self.priorities == 0 || !self.messages.iter().any(overtaken),
+            "message {id} overtook one of higher priority"
+        );
         let message = &mut self.messages[id];
         assert_eq!(message.queue, queue, "message {id} is in the queue that it was routed to");
         match message.fate {
@@ -65,7 +76,7 @@ impl Oracle {
             "redelivered says whether message {id} may have been delivered before"
         );
         if !redelivered {
-            let last = self.order.insert((queue, message.publisher), id);
+            let last = self.order.insert((queue, message.publisher, message.priority), id);
             assert!(last.is_none_or(|last| last < id), "message {id} was overtaken by {last:?}");
         }
         message.delivered = true;

@@ -8,6 +8,7 @@ mod delivery;
 mod journal;
 mod model;
 mod paging;
+mod priorities;
 mod recovery;
 mod removal;
 mod settlement;
@@ -34,10 +35,18 @@ fn number(record: record::Record<'_>) -> u64 {
     record.body().first_chunk().map_or(u64::MAX, |octets| u64::from_le_bytes(*octets))
 }
 
+fn words(numbers: &[u64]) -> String {
+    numbers.iter().map(|number| format!(" {number}")).collect()
+}
+
 /// Effects as lines, and what a store would hold after them.
 #[derive(Default)]
 struct Sink {
     lines: Vec<String>,
+    /// Deliveries are written with the numbers of their messages, which are not their sequences: `1 <- 3 4`.
+    by_number: bool,
+    /// Where the messages are that were delivered by number.
+    places: BTreeMap<u64, Sequence>,
     index: BTreeMap<[u8; 16], Vec<u8>>,
     chunks: BTreeMap<Sequence, Arc<Vec<u8>>>,
     stored: Vec<(QueueId, Sequence, u16)>,
@@ -79,6 +88,11 @@ impl Effects for Sink {
             ..
         } = delivery;
         let numbers: Vec<_> = records.iter().map(number).collect();
+        if self.by_number {
+            self.places.extend(numbers.iter().copied().zip((first.0..).map(Sequence)));
+            let again = if redelivered { " again" } else { "" };
+            return self.say(format!("{} <-{}{again}", consumer.id, words(&numbers)));
+        }
         assert_eq!(
             numbers,
             (first.0..first.0 + u64::from(records.count)).collect::<Vec<_>>(),
@@ -112,6 +126,9 @@ impl Effects for Sink {
         });
     }
     fn forget_range(&mut self, _queue: QueueId, first: Sequence, last: Sequence) {
+        let gone = stored::chunk_key(QUEUE, first)..=stored::chunk_key(QUEUE, last);
+        self.index.retain(|key, _| !gone.contains(key));
+        self.chunks.retain(|&chunk, _| chunk < first || chunk > last);
         let last = if last == HEAD { "head".into() } else { last.to_string() };
         self.say(format!("forget {first} to {last}"));
     }
@@ -138,6 +155,7 @@ struct Bench {
     sink: Sink,
     /// Messages published so far.
     published: u64,
+    settings: Option<Arc<Settings>>,
 }
 
 impl Bench {
@@ -153,7 +171,19 @@ impl Bench {
             shard,
             sink: Sink::default(),
             published: 0,
+            settings: None,
         }
+    }
+
+    /// A durable queue that is set to do something. Its messages are told by number.
+    fn set(limits: ShardLimits, change: impl FnOnce(&mut Settings)) -> Self {
+        let mut settings = Settings::default();
+        change(&mut settings);
+        let mut t = Self::new(limits, true);
+        t.shard.configure(QUEUE, Some(Arc::new(settings)));
+        t.settings = t.shard.queues[&QUEUE].settings.clone();
+        t.sink.by_number = true;
+        t
     }
 
     /// A durable queue, the usual limits.
@@ -185,6 +215,25 @@ impl Bench {
             count: count as u32,
         };
         self.apply(Command::Publish { queue: QUEUE, records });
+    }
+
+    /// A message each, of these priorities.
+    fn prioritized(&mut self, priorities: &[u8]) {
+        let mut run = Vec::new();
+        for (number, &priority) in (self.published..).zip(priorities) {
+            record::push(&mut run, flags::PERSISTENT, priority, b"\0\x01q", b"header", &number.to_le_bytes());
+        }
+        self.published += priorities.len() as u64;
+        let records = Records {
+            bytes: &run,
+            count: priorities.len() as u32,
+        };
+        self.apply(Command::Publish { queue: QUEUE, records });
+    }
+
+    /// Where a message is that was delivered by number.
+    fn place(&self, number: u64) -> u64 {
+        self.sink.places[&number].0
     }
 
     fn publish(&mut self, count: u64) {
@@ -306,6 +355,9 @@ impl Bench {
     fn restart(&self, commits: &[&[u8]]) -> Self {
         let mut next = Self::durable();
         next.published = self.published;
+        next.shard.configure(QUEUE, self.settings.clone());
+        next.settings.clone_from(&self.settings);
+        next.sink.by_number = self.sink.by_number;
         next.sink.index.clone_from(&self.sink.index);
         next.sink.chunks.clone_from(&self.sink.chunks);
         for (key, value) in &self.sink.index {

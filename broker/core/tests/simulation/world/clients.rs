@@ -32,6 +32,7 @@ impl World {
         let large = self.rng.percent(10);
         let mut runs = vec![Vec::new(); queues.len()];
         let mut counts = 0;
+        let mut priority = 0;
         for n in 0..count {
             let persistent = self.rng.percent(persistent);
             let size = if large && n < 5 {
@@ -45,11 +46,19 @@ impl World {
                 self.broker.bodies.borrow_mut().insert(size, queues.len() as u32, persistent)
             });
             let flags = if persistent { flags::PERSISTENT } else { 0 };
+            if self.rng.percent(10) {
+                priority = [0, 0, 1, 3, 5, 200, 255][self.rng.below(7)];
+            }
             let mut behind = Vec::new();
             for (queue, run) in queues.iter().zip(&mut runs) {
                 let id = self.oracle.published(Message {
                     queue: queue.id,
                     publisher,
+                    priority: queue
+                        .settings
+                        .as_ref()
+                        .and_then(|settings| settings.priority_max)
+                        .map_or(0, |max| max.min(priority)),
                     persistent: persistent && queue.durable,
                     epoch: self.broker.epoch,
                     confirmed: false,
@@ -59,12 +68,12 @@ impl World {
                 behind.push(id);
                 let id = (id as u64).to_le_bytes();
                 if let Some(body) = apart {
-                    record::push_apart(run, flags, 0, b"\0\x01q", &id, body);
+                    record::push_apart(run, flags, priority, b"\0\x01q", &id, body);
                     continue;
                 }
                 let mut body = id.to_vec();
                 body.resize(8 + size, body[0]);
-                record::push(run, flags, 0, b"\0\x01q", b"header", &body);
+                record::push(run, flags, priority, b"\0\x01q", b"header", &body);
             }
             self.clients[at].published.push(behind);
             counts += 1;

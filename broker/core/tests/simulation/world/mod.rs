@@ -4,10 +4,12 @@ mod clients;
 mod ends;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use stoa_amqp::{ShortString, Table};
 use stoa_core::channel::{Confirms, Unacked};
 use stoa_core::ids::{ConnectionId, ConsumerId, Epoch, QueueId};
+use stoa_core::settings::Settings;
 use stoa_core::shard::{Consumer, QueueSpec, ShardLimits};
 
 use crate::broker::{Broker, Seen};
@@ -135,10 +137,19 @@ impl World {
             id: QueueId(self.fresh_id()),
             durable: self.rng.percent(80),
             auto_delete: self.rng.percent(10),
-            settings: None,
+            settings: self.settings(),
         };
         self.broker.shard(spec.id).0.create(spec.clone());
         self.queues.push(spec);
+    }
+
+    /// What a new queue is set to do.
+    fn settings(&mut self) -> Option<Arc<Settings>> {
+        let mut settings = Settings::default();
+        if self.rng.percent(30) {
+            settings.priority_max = Some([1, 5, 255][self.rng.below(3)]);
+        }
+        (settings != Settings::default()).then(|| Arc::new(settings))
     }
 
     fn connect(&mut self) {
