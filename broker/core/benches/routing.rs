@@ -7,7 +7,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use std::hint::black_box;
 use stoa_amqp::{Table, Value};
 use stoa_core::ids::ConnectionId;
-use stoa_core::topology::{Actor, Change, Facts, QueueDeclare, Topology};
+use stoa_core::topology::{Actor, Change, ExchangeDeclare, Facts, PolicyKind, QueueDeclare, Topology};
 
 const ACTOR: Actor<'static> = Actor {
     vhost: "/",
@@ -167,9 +167,102 @@ fn churn(criterion: &mut Criterion) {
     });
 }
 
+/// Everything that is bound to an exchange goes at once, and what leads to a queue with it.
+fn deletions(criterion: &mut Criterion) {
+    let none = |_| Table::new();
+    let mut group = criterion.benchmark_group("delete an exchange with 10000 bindings");
+    group.sample_size(10);
+    for exchange in ["amq.direct", "amq.fanout", "amq.topic"] {
+        let kind = exchange.trim_start_matches("amq.");
+        group.bench_function(kind, |bencher| {
+            let fill = || {
+                let mut topology = bound(b"amq.match", 10_000, |n| n.to_string(), none);
+                let declare = ExchangeDeclare {
+                    name: b"x",
+                    kind: kind.as_bytes(),
+                    ..ExchangeDeclare::default()
+                };
+                topology.declare_exchange(&ACTOR, &declare, &mut Vec::new()).unwrap();
+                for n in 0..10_000 {
+                    let (queue, key) = (format!("queue-{n}"), format!("site.{n}.*"));
+                    bind(
+                        &mut topology,
+                        queue.as_bytes(),
+                        b"x",
+                        key.as_bytes(),
+                        &Table::new(),
+                        &mut Vec::new(),
+                    );
+                }
+                topology
+            };
+            bencher.iter_batched(
+                fill,
+                |mut topology| topology.delete_exchange(&ACTOR, b"x", false, &mut Vec::new()).unwrap(),
+                criterion::BatchSize::PerIteration,
+            );
+        });
+    }
+}
+
+/// Publishing to a topic exchange with 100,000 bindings, while bindings come and go there.
+fn publish_beside_churn(criterion: &mut Criterion) {
+    let pattern = |n: usize| format!("site.*.sensor{n}.temperature");
+    let mut topology = bound(b"amq.topic", 100_000, pattern, |_| Table::new());
+    let (mut changes, none) = (Vec::new(), Table::new());
+    let (mut out, mut n) = (Vec::new(), 0_usize);
+    criterion.bench_function("bind, route 10 and unbind among 100000 patterns", |bencher| {
+        bencher.iter(|| {
+            n += 1;
+            let key = format!("site.#.churn{}", n % 1000);
+            bind(&mut topology, b"queue-0", b"amq.topic", key.as_bytes(), &none, &mut changes);
+            for sensor in 0..10 {
+                out.clear();
+                let key = format!("site.7.sensor{}.temperature", (n + sensor) % 100_000);
+                let routed = topology.route("/", b"amq.topic", key.as_bytes(), &mut Facts::default, &mut out);
+                routed.unwrap();
+                assert_eq!(black_box(&out).len(), 1);
+            }
+            topology
+                .unbind_queue(&ACTOR, b"queue-0", b"amq.topic", key.as_bytes(), &none, &mut changes)
+                .unwrap();
+            changes.clear();
+        });
+    });
+}
+
+/// A new queue looks at every policy once, and at no other queue.
+fn declare_under_policies(criterion: &mut Criterion) {
+    for policies in [0, 10, 100] {
+        let (mut topology, mut changes) = (bound(b"amq.direct", 100_000, |n| n.to_string(), |_| Table::new()), Vec::new());
+        for n in 0..policies {
+            let definition: Table = [("max-length", Value::from(n))].into_iter().collect();
+            let terms: Table = [
+                ("pattern", Value::from(format!("^tenant-{n}\\."))),
+                ("definition", Value::from(definition)),
+            ]
+            .into_iter()
+            .collect();
+            topology
+                .set_policy(PolicyKind::User, "/", &n.to_string(), &terms, &mut changes)
+                .unwrap();
+        }
+        criterion.bench_function(
+            &format!("declare and delete among 100000 queues under {policies} policies"),
+            |bencher| {
+                bencher.iter(|| {
+                    changes.clear();
+                    declare(&mut topology, b"tenant-9.new", &mut changes);
+                    topology.delete_queue("/", b"tenant-9.new", &mut changes).unwrap();
+                });
+            },
+        );
+    }
+}
+
 criterion_group! {
     name = benches;
     config = Criterion::default().warm_up_time(std::time::Duration::from_millis(300)).measurement_time(std::time::Duration::from_secs(1));
-    targets = routing, through_exchanges, churn
+    targets = routing, through_exchanges, churn, publish_beside_churn, deletions, declare_under_policies
 }
 criterion_main!(benches);

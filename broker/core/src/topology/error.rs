@@ -203,6 +203,16 @@ pub enum TopologyError {
         /// Why not: an Erlang term.
         why: Box<str>,
     },
+    /// Queues of this type do not take that argument.
+    #[error("invalid arg '{argument}' for {resource} of queue type {queue_type}")]
+    ArgumentOfOther {
+        /// The argument.
+        argument: &'static str,
+        /// Of what.
+        resource: Resource,
+        /// The type, as RabbitMQ names it here.
+        queue_type: &'static str,
+    },
     /// An argument that names an exchange is not a text.
     #[error("invalid type '{kind}' for arg '{argument}' in {resource}")]
     ArgumentType {
@@ -264,6 +274,7 @@ impl TopologyError {
             | Self::ExchangeType(_)
             | Self::Inequivalent { .. }
             | Self::Argument { .. }
+            | Self::ArgumentOfOther { .. }
             | Self::ArgumentType { .. }
             | Self::Property { .. }
             | Self::Binding(_) => ReplyCode::PreconditionFailed,

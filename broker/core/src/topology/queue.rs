@@ -230,8 +230,9 @@ impl Topology {
         self.check_queue_limit(actor.vhost, name.as_bytes())?;
         check_depth(&declare.arguments, &resource)?;
         self.check_exchange_argument(actor, queue_arguments::DEAD_LETTER_EXCHANGE, &declare.arguments, &resource)?;
-        queue_arguments::check(&declare.arguments, &resource)?;
-        QueueType::of(&declare.arguments, &resource)?.check(declare.is_durable(), declare.exclusive, declare.auto_delete, &resource)?;
+        let queue_type = QueueType::of(&declare.arguments, &resource)?;
+        queue_arguments::check(queue_type, &declare.arguments, &resource)?;
+        queue_type.check(declare.is_durable(), declare.exclusive, declare.auto_delete, &resource)?;
         let mut arguments = declare.arguments.clone();
         arguments.remove(NAME_PREFIX);
         let queue = Arc::new(Queue {

@@ -19,6 +19,8 @@ enum Check {
     Integer,
     /// An integer from 0 on.
     NonNegative,
+    /// An integer from 1 on.
+    NotZero,
     /// Milliseconds, up to ten years.
     Expiry,
     /// The same, but not none.
@@ -37,12 +39,12 @@ enum Check {
     Header,
     /// A text, which needs a dead-letter exchange.
     DeadLetterKey,
-    /// One of these texts; if none of them, an error of this name.
+    /// One of these texts; if none of them, this error, with the text in place of `{}`.
     OneOf(&'static [&'static str], &'static str),
 }
 
 /// The arguments that are looked at, in the order in which RabbitMQ looks at them.
-const CHECKS: [(&str, Check); 26] = [
+const CHECKS: [(&str, Check); 27] = [
     ("x-expires", Check::ExpiryNotZero),
     ("x-message-ttl", Check::Expiry),
     (DEAD_LETTER_EXCHANGE, Check::Text),
@@ -61,11 +63,15 @@ const CHECKS: [(&str, Check); 26] = [
         Check::OneOf(&["drop-head", "reject-publish", "reject-publish-dlx"], "invalid_overflow"),
     ),
     ("x-queue-version", Check::Version),
-    ("x-queue-mode", Check::OneOf(&["default", "lazy"], "invalid_queue_mode")),
+    (
+        "x-queue-mode",
+        Check::OneOf(&["default", "lazy"], "\"unsupported queue mode '{}'\""),
+    ),
     ("x-single-active-consumer", Check::Flag),
     ("x-consumer-timeout", Check::NonNegative),
     ("x-delivery-limit", Check::Integer),
     ("x-queue-master-locator", Check::Text),
+    ("x-quorum-initial-group-size", Check::NotZero),
     (
         "x-queue-leader-locator",
         Check::OneOf(
@@ -87,7 +93,7 @@ const CHECKS: [(&str, Check); 26] = [
 ];
 
 /// The arguments that a second declaration must give as the first did. The queue type is compared apart.
-pub(super) const COMPARED: [&str; 24] = [
+pub(super) const COMPARED: [&str; 27] = [
     "x-expires",
     "x-message-ttl",
     DEAD_LETTER_EXCHANGE,
@@ -104,6 +110,9 @@ pub(super) const COMPARED: [&str; 24] = [
     "x-delivery-limit",
     "x-queue-master-locator",
     "x-queue-leader-locator",
+    "x-quorum-initial-group-size",
+    "x-max-in-memory-length",
+    "x-max-in-memory-bytes",
     "x-delayed-retry-type",
     "x-delayed-retry-min",
     "x-delayed-retry-max",
@@ -114,9 +123,36 @@ pub(super) const COMPARED: [&str; 24] = [
     "x-message-deduplication",
 ];
 
-/// Looks at the values of the known arguments of a new queue.
-pub(super) fn check(arguments: &Table, resource: &Resource) -> Result<(), TopologyError> {
-    for (argument, check) in CHECKS {
+/// The arguments that queues of a type do not take, though those of another do. Unlike RabbitMQ's, classic queues have `x-dead-letter-strategy`,
+/// `x-delivery-limit`, `x-delayed-retry-*`, and take `x-queue-leader-locator` (as from RabbitMQ 4 on).
+fn refused_by(queue_type: QueueType) -> &'static [&'static str] {
+    match queue_type {
+        QueueType::Classic => &[
+            "x-max-in-memory-length",
+            "x-max-in-memory-bytes",
+            "x-quorum-initial-group-size",
+            "x-max-age",
+            "x-stream-max-segment-size-bytes",
+            "x-stream-filter-size-bytes",
+            "x-initial-cluster-size",
+        ],
+        QueueType::Quorum => &[
+            "x-max-priority",
+            "x-queue-mode",
+            "x-queue-version",
+            "x-queue-master-locator",
+            "x-max-age",
+            "x-stream-max-segment-size-bytes",
+            "x-stream-filter-size-bytes",
+            "x-initial-cluster-size",
+        ],
+    }
+}
+
+/// Looks at the values of the known arguments of a new queue of this type.
+pub(super) fn check(queue_type: QueueType, arguments: &Table, resource: &Resource) -> Result<(), TopologyError> {
+    let refused = refused_by(queue_type);
+    for (argument, check) in CHECKS.iter().filter(|(argument, _)| !refused.contains(argument)) {
         if let Some(value) = arguments.get(argument) {
             check.value(value, arguments).map_err(|why| TopologyError::Argument {
                 argument,
@@ -125,7 +161,17 @@ pub(super) fn check(arguments: &Table, resource: &Resource) -> Result<(), Topolo
             })?;
         }
     }
-    Ok(())
+    match arguments
+        .iter()
+        .find_map(|(name, _)| refused.iter().find(|argument| *name == ***argument))
+    {
+        None => Ok(()),
+        Some(argument) => Err(TopologyError::ArgumentOfOther {
+            argument,
+            resource: resource.clone(),
+            queue_type: queue_type.module(),
+        }),
+    }
 }
 
 impl Check {
@@ -135,6 +181,10 @@ impl Check {
             Self::Integer => integer(value).map(drop),
             Self::NonNegative => non_negative(value).map(drop),
             Self::Expiry => expiry(value).map(drop),
+            Self::NotZero => match non_negative(value)? {
+                0 => Err("{value_zero,0}".to_owned()),
+                _ => Ok(()),
+            },
             Self::ExpiryNotZero => match expiry(value)? {
                 0 => Err("{value_zero,0}".to_owned()),
                 _ => Ok(()),
@@ -167,7 +217,9 @@ impl Check {
             Self::OneOf(known, error) => {
                 let text = text(value)?;
                 let is_known = known.iter().any(|known| known.as_bytes() == text);
-                is_known.then_some(()).ok_or_else(|| error.to_owned())
+                is_known
+                    .then_some(())
+                    .ok_or_else(|| error.replace("{}", &String::from_utf8_lossy(text)))
             }
         }
     }
@@ -223,7 +275,7 @@ impl QueueType {
         match arguments.get(TYPE) {
             None => Ok(Self::default()),
             Some(Value::LongString(name)) => match &**name {
-                b"" | b"undefined" => Ok(Self::default()),
+                b"undefined" => Ok(Self::default()),
                 b"classic" => Ok(Self::Classic),
                 b"quorum" => Ok(Self::Quorum),
                 _ => Err(refused(format!("\"unsupported queue type '{}'\"", String::from_utf8_lossy(name)))),

@@ -13,6 +13,7 @@ mod policies;
 mod queue_arguments;
 mod random;
 mod routing;
+mod scale;
 mod settings;
 
 use super::*;

@@ -94,6 +94,7 @@ fn texts() {
     check(&[("x-overflow", Value::from(true))], Err("{unacceptable_type,bool}"));
     check(&[("x-dead-letter-strategy", text("never"))], Err("invalid_dlx_strategy"));
     check(&[("x-queue-mode", text("lazy"))], Ok(()));
+    check(&[("x-queue-mode", text("eager"))], Err("\"unsupported queue mode 'eager'\""));
     check(&[("x-queue-leader-locator", text("here"))], Err("invalid_queue_locator_arg"));
 }
 
@@ -106,4 +107,41 @@ fn flags_types_and_the_unknown() {
     check(&[("x-queue-type", text("magic"))], Err("\"unsupported queue type 'magic'\""));
     check(&[("x-queue-type", Value::from(1))], Err("{unacceptable_type,signedint}"));
     check(&[("x-anything", Value::Void), ("else", Value::Array(vec![]))], Ok(()));
+}
+
+#[test]
+fn what_only_queues_of_another_type_take_is_refused() {
+    let outcome = |kind: &str, argument: &str, value: Value| {
+        let declared = Site::new().declare_queue(QueueDeclare {
+            name: b"q",
+            durable: true,
+            arguments: table([("x-queue-type", text(kind)), (argument, value)]),
+            ..QueueDeclare::default()
+        });
+        declared.map(drop)
+    };
+    // The value does not matter: it is not looked at.
+    for (kind, argument) in [
+        ("quorum", "x-max-priority"),
+        ("quorum", "x-queue-mode"),
+        ("quorum", "x-max-age"),
+        ("classic", "x-max-age"),
+        ("classic", "x-max-in-memory-length"),
+        ("classic", "x-quorum-initial-group-size"),
+    ] {
+        let expected = format!("invalid arg '{argument}' for queue 'q' in vhost '/' of queue type rabbit_{kind}_queue");
+        assert_eq!(
+            outcome(kind, argument, Value::Void),
+            refused(ReplyCode::PreconditionFailed, &expected)
+        );
+    }
+    let zero = "invalid arg 'x-quorum-initial-group-size' for queue 'q' in vhost '/': {value_zero,0}";
+    assert_eq!(
+        outcome("quorum", "x-quorum-initial-group-size", Value::from(0)),
+        refused(ReplyCode::PreconditionFailed, zero)
+    );
+    assert_eq!(outcome("quorum", "x-quorum-initial-group-size", Value::from(3)), Ok(()));
+    for argument in ["x-delivery-limit", "x-consumer-timeout", "x-delayed-retry-min"] {
+        assert_eq!(outcome("classic", argument, Value::from(1)), Ok(()), "{argument}");
+    }
 }
