@@ -145,7 +145,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => prop::bool::weighted(0.7).prop_map(|add| Step::ChangeVhost { add }),
         1 => prop::bool::weighted(0.7).prop_map(|add| Step::ChangeUser { add }),
         1 => prop::bool::weighted(0.7).prop_map(|give| Step::Permit { give }),
-        2 => (b(), 0..POLICIES.len(), 0..PATTERNS.len(), 0_i64..3, 0_usize..4)
+        1 => (b(), 0..POLICIES.len(), 0..PATTERNS.len(), 0_i64..3, 0_usize..4)
             .prop_map(|(operator, name, pattern, priority, definition)| Step::SetPolicy { operator, name, pattern, priority, definition }),
         1 => (b(), 0..POLICIES.len()).prop_map(|(operator, name)| Step::ClearPolicy { operator, name }),
         2 => (b(), b(), prop::option::weighted(0.6, -1_i64..4))

@@ -78,7 +78,7 @@ fn a_hundred_thousand_patterns_match_as_the_linear_matcher_does_while_they_come_
         numbers.key()
     };
     churn(topology, &mut list, PATTERNS, 0);
-    for _ in 0..10 {
+    for _ in 0..4 {
         let key = churn(topology, &mut list, 2000, 2000);
         let mut out = Vec::new();
         topology
