@@ -46,12 +46,27 @@ impl Run {
     }
 
     /// Cuts off and returns the first `n`.
-    fn take_front(&mut self, n: u32) -> Settled {
-        let front = Settled { count: n, ..self.what };
+    fn take_front(&mut self, n: u32) -> Self {
+        let front = Self {
+            what: Settled { count: n, ..self.what },
+            ..*self
+        };
         self.tag += u64::from(n);
         self.what.first = self.what.first.plus(n.into());
         self.what.count -= n;
         front
+    }
+}
+
+/// A run of deliveries that a transaction settles if it is committed.
+#[derive(Clone, Copy, Debug)]
+pub struct Aside(Run);
+
+impl Aside {
+    /// What it is.
+    #[must_use]
+    pub fn what(&self) -> Settled {
+        self.0.what
     }
 }
 
@@ -96,8 +111,28 @@ impl Unacked {
     /// # Errors
     /// If it is not; then nothing has changed.
     pub fn settle(&mut self, tag: DeliveryTag, multiple: bool, out: &mut Vec<Settled>) -> Result<(), UnknownDeliveryTag> {
+        self.take(tag, multiple, |run| push(out, run.what))
+    }
+
+    /// The same for a transaction, which may yet [put them back](Self::put_back).
+    ///
+    /// # Errors
+    /// As [`settle`](Self::settle).
+    pub fn set_aside(&mut self, tag: DeliveryTag, multiple: bool, out: &mut Vec<Aside>) -> Result<(), UnknownDeliveryTag> {
+        self.take(tag, multiple, |run| out.push(Aside(run)))
+    }
+
+    /// A transaction was rolled back: these are unsettled again, with the tags that they had.
+    pub fn put_back(&mut self, aside: Aside) {
+        let Aside(run) = aside;
+        let at = self.runs.partition_point(|before| before.end() <= run.tag);
+        self.count += u64::from(run.what.count);
+        self.runs.insert(at, run);
+    }
+
+    fn take(&mut self, tag: DeliveryTag, multiple: bool, mut each: impl FnMut(Run)) -> Result<(), UnknownDeliveryTag> {
         if multiple && tag.0 == 0 {
-            self.runs.drain(..).for_each(|run| push(out, run.what));
+            self.runs.drain(..).for_each(each);
             self.count = 0;
             return Ok(());
         }
@@ -110,22 +145,19 @@ impl Unacked {
         if multiple {
             for run in self.runs.drain(..at) {
                 self.count -= u64::from(run.what.count);
-                push(out, run.what);
+                each(run);
             }
             let run = &mut self.runs[0];
             let settled = run.take_front((tag.0 - run.tag + 1) as u32);
-            self.count -= u64::from(settled.count);
-            push(out, settled);
+            self.count -= u64::from(settled.what.count);
+            each(settled);
             if run.what.count == 0 {
                 self.runs.pop_front();
             }
             return Ok(());
         }
-        let front = Run {
-            tag: run.tag,
-            what: run.take_front((tag.0 - run.tag) as u32),
-        };
-        push(out, run.take_front(1));
+        let front = run.take_front((tag.0 - run.tag) as u32);
+        each(run.take_front(1));
         self.count -= 1;
         match (front.what.count > 0, run.what.count > 0) {
             (true, true) => self.runs.insert(at, front),
@@ -263,6 +295,31 @@ mod tests {
             );
             assert_eq!(unacked.count(), *left, "{acks:?}");
         }
+    }
+
+    #[test]
+    fn what_was_set_aside_is_put_back_with_its_tags() {
+        let acks: &[(u64, bool)] = &[(5, false), (2, true), (12, false), (0, true)];
+        let mut unacked = example();
+        let mut aside = Vec::new();
+        for &(tag, multiple) in acks {
+            assert_eq!(unacked.set_aside(DeliveryTag(tag), multiple, &mut aside), Ok(()));
+            unacked.invariants();
+        }
+        assert_eq!(unacked.count(), 0);
+        assert_eq!(deliver(&mut unacked, run(1, 1, 111, 1)), 17);
+        assert_eq!(
+            unacked.set_aside(DeliveryTag(5), false, &mut aside),
+            Err(UnknownDeliveryTag(DeliveryTag(5))),
+            "nothing is settled twice in a transaction"
+        );
+        for aside in aside {
+            unacked.put_back(aside);
+            unacked.invariants();
+        }
+        let mut out = Vec::new();
+        assert_eq!(unacked.settle(DeliveryTag(17), true, &mut out), Ok(()));
+        assert_eq!(out, [run(1, 1, 100, 10), run(2, 2, 0, 2), run(1, 1, 110, 2)]);
     }
 
     #[test]

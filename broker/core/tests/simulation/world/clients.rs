@@ -87,12 +87,18 @@ impl World {
     }
 
     pub(super) fn applied(&mut self, client: usize, ticket: Ticket, epoch: Option<Epoch>) {
-        let confirm = self.clients[client].confirms.applied(ticket, epoch);
-        self.confirm(client, confirm);
+        self.clients[client].confirms.applied(ticket, epoch);
+        self.confirm(client);
     }
 
-    pub(super) fn confirm(&mut self, client: usize, confirm: Option<Confirm>) {
-        let Some(Confirm { tag, multiple }) = confirm else { return };
+    pub(super) fn confirm(&mut self, client: usize) {
+        while let Some(confirm) = self.clients[client].confirms.next() {
+            self.confirmed(client, confirm);
+        }
+    }
+
+    fn confirmed(&mut self, client: usize, confirm: Confirm) {
+        let Confirm { tag, multiple, .. } = confirm;
         let client = &mut self.clients[client];
         let upto = tag.0 as usize;
         assert_eq!(multiple, upto - client.confirmed > 1);

@@ -237,8 +237,8 @@ impl World {
         let Some(durable) = self.broker.end_commit() else { return };
         self.oracle.durable(durable);
         for client in 0..self.clients.len() {
-            let confirm = self.clients[client].confirms.durable(Epoch(durable));
-            self.confirm(client, confirm);
+            self.clients[client].confirms.durable(Epoch(durable));
+            self.confirm(client);
         }
     }
 
