@@ -6,9 +6,12 @@ mod client;
 mod confirms;
 mod connections;
 mod consumers;
+mod copies;
+mod direct_replies;
 mod exchanges;
 mod messages;
 mod queues;
 mod settling;
 #[path = "../support/mod.rs"]
 mod support;
+mod transactions;

@@ -13,6 +13,7 @@ mod handshake;
 mod messages;
 #[path = "../support/mod.rs"]
 mod support;
+mod transactions;
 
 use std::net::SocketAddr;
 

@@ -63,7 +63,57 @@ fn messages() {
         case(
             "an expiration that is not a number",
             |s| with_properties(s, 0x0100, |a| a.short("soon")),
-            channel(406, 60, 40, "PRECONDITION_FAILED - invalid expiration 'soon'"),
+            channel(406, 60, 40, "PRECONDITION_FAILED - invalid expiration 'soon': no_integer"),
+        ),
+        case(
+            "an expiration with something behind the number",
+            |s| with_properties(s, 0x0100, |a| a.short("5ms")),
+            channel(
+                406,
+                60,
+                40,
+                "PRECONDITION_FAILED - invalid expiration '5ms': {leftover_string,\"ms\"}",
+            ),
+        ),
+        case(
+            "a negative expiration",
+            |s| with_properties(s, 0x0100, |a| a.short("-1")),
+            channel(406, 60, 40, "PRECONDITION_FAILED - invalid expiration '-1': {value_negative,-1}"),
+        ),
+        case(
+            "an expiration of more than ten years",
+            |s| with_properties(s, 0x0100, |a| a.short("315360000001")),
+            channel(
+                406,
+                60,
+                40,
+                "PRECONDITION_FAILED - invalid expiration '315360000001': {value_too_large,315360000001}",
+            ),
+        ),
+        case(
+            "copies to what is no list",
+            |s| with_properties(s, 0x2000, |a| a.table(&Writer::default().short("CC").u8(b'S').long(b"key").0)),
+            channel(
+                406,
+                60,
+                40,
+                "PRECONDITION_FAILED - invalid message: {unacceptable_type_in_header,\"CC\",longstr}",
+            ),
+        ),
+        case(
+            "blind copies to what is no list",
+            |s| with_properties(s, 0x2000, |a| a.table(&Writer::default().short("BCC").u8(b't').u8(1).0)),
+            channel(
+                406,
+                60,
+                40,
+                "PRECONDITION_FAILED - invalid message: {unacceptable_type_in_header,\"BCC\",bool}",
+            ),
+        ),
+        case(
+            "asking for direct replies without a consumer of them",
+            |s| with_properties(s, 0x0200, |a| a.short("amq.rabbitmq.reply-to")),
+            channel(406, 60, 40, "PRECONDITION_FAILED - fast reply consumer does not exist"),
         ),
         case(
             "a message from a queue that does not exist",
@@ -159,6 +209,39 @@ fn consumers() {
                 20,
                 "RESOURCE_LOCKED - cannot obtain exclusive access to locked queue '$q' in vhost '/'",
             ),
+        ),
+        case(
+            "consuming direct replies with acknowledgement",
+            |s| s.send(&raw::consume(1, "amq.rabbitmq.reply-to", "", [false; 4])),
+            channel(406, 60, 20, "PRECONDITION_FAILED - reply consumer cannot acknowledge"),
+        ),
+        case(
+            "consuming direct replies twice on a channel",
+            |s| {
+                let consume = raw::consume(1, "amq.rabbitmq.reply-to", "", [false, true, false, false]);
+                s.raw.call(&consume, 60, 21);
+                s.send(&consume);
+            },
+            channel(406, 60, 20, "PRECONDITION_FAILED - reply consumer already set"),
+        ),
+        case(
+            "consuming direct replies with a tag that is in use",
+            |s| {
+                s.declare_queue(NONE);
+                s.raw.call(&raw::consume(1, &s.queue, "tag", [false; 4]), 60, 21);
+                s.send(&raw::consume(1, "amq.rabbitmq.reply-to", "tag", [false, true, false, false]));
+            },
+            connection(530, 60, 20, "NOT_ALLOWED - attempt to reuse consumer tag 'tag'"),
+        ),
+        case(
+            "asking for direct replies by a name that nobody has",
+            |s| s.send(&raw::queue_declare(1, "amq.rabbitmq.reply-to.nobody", NONE)),
+            channel(404, 50, 10, "NOT_FOUND - no queue 'amq.rabbitmq.reply-to.nobody' in vhost '/'"),
+        ),
+        case(
+            "getting direct replies",
+            |s| s.send(&raw::method(1, 60, 70, |a| a.u16(0).short("amq.rabbitmq.reply-to").u8(1))),
+            channel(404, 60, 70, "NOT_FOUND - no queue 'amq.rabbitmq.reply-to' in vhost '/'"),
         ),
         case(
             "a consumer tag used twice on a channel",

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, RwLock, RwLockReadGuard};
 use stoa_amqp::ReplyCode;
 use stoa_core::ids::Epoch;
 use stoa_core::log::{LogRecord, LogWriter};
@@ -28,8 +28,14 @@ pub(crate) struct Commits {
     journal_bytes: AtomicU64,
     dirty: AtomicBool,
     failed: AtomicBool,
+    /// Held for reading by a transaction while its parts reach their shards, for writing by a commit while it asks the shards.
+    gate: RwLock<()>,
+    /// The last epoch that a transaction may be part of.
+    transactions: AtomicU64,
     asks: Mutex<Asks>,
     signal: Condvar,
+    /// An epoch is durable, or none will be any more.
+    progress: Condvar,
 }
 
 #[derive(Debug, Default)]
@@ -42,6 +48,12 @@ struct Asks {
     /// Something changed that nobody waits for: commit when it has gathered long enough.
     dirty_since: Option<Instant>,
     checkpoint_done: bool,
+    /// The tables wait for a commit: it does not wait for a checkpoint.
+    pressing: bool,
+    /// The last epoch that is durable.
+    durable: Epoch,
+    /// The commit thread has ended.
+    ended: bool,
     stop: bool,
 }
 
@@ -65,8 +77,11 @@ impl Commits {
             journal_bytes: AtomicU64::new(0),
             dirty: AtomicBool::new(false),
             failed: AtomicBool::new(false),
+            gate: RwLock::new(()),
+            transactions: AtomicU64::new(0),
             asks: Mutex::default(),
             signal: Condvar::new(),
+            progress: Condvar::new(),
         }
     }
 
@@ -101,6 +116,46 @@ impl Commits {
             state.registered = Some(self.register(outlet));
         }
         state.registered.unwrap_or_default()
+    }
+
+    /// To be held while the parts of a transaction are applied to their shards: one commit takes them all in, or a later one does. Nothing else
+    /// may be locked when this is called.
+    ///
+    /// Commits are what a restart sees, but for the tables, which are written as memory wants it and whose writes may become durable before the
+    /// commit does. So the pager calls [`await_transactions`](Self::await_transactions) before it writes any of what shards ask of it: nothing that
+    /// a transaction did, be it a message, an acknowledgement or the deletion of a chunk with it, reaches the tables before its commit is durable.
+    pub(crate) fn transaction(&self) -> RwLockReadGuard<'_, ()> {
+        let gate = self.gate.read();
+        // No later epoch can be the one that takes it in; and what shards ask of the pager from here on comes after this.
+        self.transactions.fetch_max(self.open_epoch().0, Ordering::SeqCst);
+        gate
+    }
+
+    /// Waits until all transactions that have begun to be applied before this call are durable. False: that will not be, because the store has
+    /// failed or the broker stops; what came of them must not be written.
+    pub(crate) fn await_transactions(&self) -> bool {
+        let wanted = Epoch(self.transactions.load(Ordering::SeqCst));
+        let mut asks = self.asks.lock();
+        while asks.durable < wanted {
+            if asks.ended {
+                return false;
+            }
+            asks.pressing = true;
+            asks.wanted = true;
+            self.signal.notify_one();
+            self.progress.wait(&mut asks);
+        }
+        true
+    }
+
+    fn is_durable(&self, epoch: Epoch) {
+        self.asks.lock().durable = epoch;
+        self.progress.notify_all();
+    }
+
+    fn has_ended(&self) {
+        self.asks.lock().ended = true;
+        self.progress.notify_all();
     }
 
     fn want(&self, asks: &mut Asks) {
@@ -173,6 +228,7 @@ impl Commits {
         let epoch = Epoch(self.open.fetch_add(1, Ordering::SeqCst));
         let (waiters, others) = (std::mem::take(&mut asks.waiters), std::mem::take(&mut asks.others));
         (asks.wanted, asks.dirty_since, asks.checkpoint_done) = (false, None, false);
+        asks.pressing = false;
         Turn {
             epoch,
             waiters,
@@ -190,7 +246,13 @@ struct Turn {
 }
 
 /// The commit thread. Ends when [`Commits::stop`] was called and everything is durable, or at the first failure.
-pub(crate) fn run(broker: &Arc<Broker>, mut journal: Journal) -> Journal {
+pub(crate) fn run(broker: &Arc<Broker>, journal: Journal) -> Journal {
+    let journal = commit_all(broker, journal);
+    broker.commits.has_ended();
+    journal
+}
+
+fn commit_all(broker: &Arc<Broker>, mut journal: Journal) -> Journal {
     let commits = &broker.commits;
     let store = &broker.config.store;
     loop {
@@ -200,6 +262,7 @@ pub(crate) fn run(broker: &Arc<Broker>, mut journal: Journal) -> Journal {
             fail(broker, &turn.waiters, &error);
             return journal;
         }
+        commits.is_durable(turn.epoch);
         journal.release(released);
         for outlet in &turn.waiters {
             outlet.durable(turn.epoch);
@@ -224,9 +287,12 @@ pub(crate) fn run(broker: &Arc<Broker>, mut journal: Journal) -> Journal {
 fn commit(broker: &Arc<Broker>, journal: &mut Journal) -> Result<(), CommitError> {
     let buffer = journal.buffer();
     let forgotten = broker.bodies.begin_commit();
+    // No transaction is applied in part while the shards are asked.
+    let whole = broker.commits.gate.write();
     for cell in &broker.shards {
         cell.look(broker, |running| running.shard.collect(&mut LogWriter::new(buffer)));
     }
+    drop(whole);
     broker.bodies.collect(&mut LogWriter::new(buffer));
     // The topology comes last: the queues of all messages above are in it or in an earlier commit.
     let (changes, dropped) = broker.topology.write().take_unwritten();
@@ -264,10 +330,10 @@ fn wait_for_room(broker: &Broker, journal: &mut Journal) {
     while journal.live_bytes() > broker.config.store.journal_bytes_max {
         broker.pager.want_checkpoint();
         let mut asks = commits.asks.lock();
-        while !asks.checkpoint_done && !asks.stop {
+        while !asks.checkpoint_done && !asks.stop && !asks.pressing {
             commits.signal.wait(&mut asks);
         }
-        if asks.stop {
+        if asks.stop || asks.pressing {
             return;
         }
         asks.checkpoint_done = false;

@@ -47,7 +47,10 @@ pub struct Limits {
     pub handshake: Duration,
     /// Largest body of a message, in octets. A larger one closes its channel (406).
     pub message_size_max: u64,
-    /// Octets waiting to be written to one connection at which the broker stops reading from it and delivering to it.
+    /// Octets of messages and settlements that a transaction holds until its commit. A larger one closes its channel (406) and is rolled back.
+    pub transaction_bytes_max: usize,
+    /// Octets waiting to be written to one connection at which the broker stops reading from it and delivering to it. A
+    /// direct reply that would come on top is dropped.
     pub outbox_bytes_max: usize,
     /// Octets of messages that a shard delivers to a connection ahead of what its socket has taken.
     pub window_bytes: usize,
@@ -65,6 +68,7 @@ impl Default for Limits {
             heartbeat: Duration::from_secs(60),
             handshake: Duration::from_secs(10),
             message_size_max: 128 << 20,
+            transaction_bytes_max: 256 << 20,
             outbox_bytes_max: 4 << 20,
             window_bytes: 256 << 10,
             memory_bytes_max: 256 << 20,

@@ -77,8 +77,8 @@ impl<'b> Dispatch<'b> {
         ToOutlets { dispatch: self, outlets }
     }
 
-    /// A batch has been applied: what it published may be confirmed, at once or when it is durable.
-    pub(crate) fn applied(&mut self, receipt: Option<&Receipt>) {
+    /// A batch has been applied: what it published may be confirmed, at once or when it is durable. Says whether a queue refused some of it.
+    pub(crate) fn applied(&mut self, receipt: Option<&Receipt>) -> bool {
         self.confirm = UNCONFIRMED;
         let refused = std::mem::take(&mut self.refused);
         let receipt = match receipt {
@@ -87,18 +87,22 @@ impl<'b> Dispatch<'b> {
                 if pending.applied(&refused) {
                     self.arrived.push(pending.clone());
                 }
-                return;
+                return !refused.is_empty();
             }
-            None => return,
+            None => return !refused.is_empty(),
         };
         self.current = None;
         let mut state = receipt.outlet.lock();
+        for &(channel, ticket, _) in refused.iter().filter_map(|at| receipt.channels.get(*at as usize)) {
+            state.refused(channel, ticket);
+        }
         for &(channel, ticket, durable) in &receipt.channels {
             let epoch = durable.then(|| self.broker.commits.register_once(&receipt.outlet, &mut state));
             state.applied(channel, ticket, epoch);
         }
         drop(state);
         self.touch(&receipt.outlet);
+        !refused.is_empty()
     }
 
     fn touch(&mut self, outlet: &Arc<Outlet>) {

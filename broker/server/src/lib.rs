@@ -21,6 +21,7 @@ mod outlet;
 mod overview;
 mod pager;
 mod recovery;
+mod reply_to;
 mod shards;
 mod tallies;
 mod timers;

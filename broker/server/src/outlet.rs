@@ -18,6 +18,7 @@ use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::Notify;
 
 use crate::bodies::Bodies;
+use crate::reply_to::ReplyConsumer;
 
 /// The write side of a connection.
 #[derive(Debug)]
@@ -61,6 +62,8 @@ pub(crate) struct ChannelOut {
     pub(crate) unacked: Unacked,
     pub(crate) confirms: Confirms,
     pub(crate) consumers: HashMap<ShortString, ConsumerRef>,
+    /// Direct reply-to: whom replies go to.
+    pub(crate) replies: Option<ReplyConsumer>,
 }
 
 /// Where a consumer of a channel hangs.
@@ -204,6 +207,10 @@ impl OutletState {
         self.held.clear();
     }
 
+    pub(crate) fn is_dead(&self) -> bool {
+        self.dead
+    }
+
     fn recycle(&mut self) {
         self.buffer.clear();
         self.written = 0;
@@ -302,39 +309,47 @@ impl OutletState {
     pub(crate) fn expect_confirm(&mut self, number: u16, count: u32, jobs: u32) -> Option<Ticket> {
         let ticket = self.channel(number)?.confirms.published(count, jobs);
         if jobs == 0 {
-            let confirm = self.channel(number)?.confirms.next();
-            self.write_confirm(number, confirm);
+            self.write_confirms(number);
         }
         Some(ticket)
+    }
+
+    /// A queue took none of the publishes that a ticket stands for: they are nacked.
+    pub(crate) fn refused(&mut self, number: u16, ticket: Ticket) {
+        if let Some(channel) = self.channel(number) {
+            channel.confirms.refused(ticket);
+        }
     }
 
     /// A shard has applied its part of a batch; `epoch` is what must be durable before it is confirmed.
     pub(crate) fn applied(&mut self, number: u16, ticket: Ticket, epoch: Option<Epoch>) {
         let Some(channel) = self.channel(number) else { return };
-        let confirm = channel.confirms.applied(ticket, epoch);
+        channel.confirms.applied(ticket, epoch);
         if epoch.is_some() && !self.confirming.contains(&number) {
             self.confirming.push(number);
         }
-        self.write_confirm(number, confirm);
+        self.write_confirms(number);
     }
 
     fn confirm_durable(&mut self, epoch: Epoch) {
         let mut confirming = std::mem::take(&mut self.confirming);
         confirming.retain(|&number| {
             let Some(channel) = self.channel(number) else { return false };
-            let confirm = channel.confirms.durable(epoch);
+            channel.confirms.durable(epoch);
             let waits = channel.confirms.awaited().is_some();
-            self.write_confirm(number, confirm);
+            self.write_confirms(number);
             waits
         });
         self.confirming = confirming;
     }
 
-    fn write_confirm(&mut self, number: u16, confirm: Option<Confirm>) {
-        if let Some(Confirm { tag, multiple }) = confirm
-            && !self.dead
-        {
-            fast::write_ack(self.buffer(), number, tag.0, multiple);
+    fn write_confirms(&mut self, number: u16) {
+        while let Some(Confirm { tag, multiple, refused }) = self.channel(number).and_then(|channel| channel.confirms.next()) {
+            if self.dead {
+                continue;
+            }
+            let write = if refused { fast::write_nack } else { fast::write_ack };
+            write(self.buffer(), number, tag.0, multiple);
         }
     }
 }

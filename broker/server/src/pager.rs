@@ -47,6 +47,10 @@ impl std::fmt::Debug for Page {
 }
 
 impl Page {
+    fn writes(&self) -> bool {
+        !matches!(self, Page::Load { .. })
+    }
+
     fn bytes(&self) -> usize {
         match self {
             Page::Store(chunk, bodies) => {
@@ -186,8 +190,11 @@ fn drop_queue(tables: &Tables, queue: QueueId) -> Result<(), TableError> {
     tables.write(&batch)
 }
 
-fn move_pages(broker: &Arc<Broker>, tables: &Tables, pages: Pages) -> Result<(), TableError> {
+fn move_pages(broker: &Arc<Broker>, tables: &Tables, mut pages: Pages) -> Result<(), TableError> {
     tracing::trace!(?pages, "moving");
+    if pages.iter().any(|(_, page)| page.writes()) && !broker.commits.await_transactions() {
+        pages.retain(|(_, page)| !page.writes());
+    }
     let mut answers: HashMap<usize, Vec<Command<'static>>> = HashMap::new();
     let mut batch = Batch::new();
     let mut stored_bodies = Vec::new();
@@ -285,6 +292,10 @@ fn begin_checkpoint(broker: &Arc<Broker>, last: bool) {
 }
 
 fn complete_checkpoint(broker: &Arc<Broker>, tables: &Tables, checkpoint: &Checkpoint) -> Result<(), TableError> {
+    if !broker.commits.await_transactions() {
+        // Some of what belongs to it was not written: the journal keeps it.
+        return Ok(());
+    }
     // A body may be in the journal before the shard has taken in the message that refers to it: such bodies are no chunk's yet.
     for part in broker.bodies.journaled_only().chunks(BODIES_BATCH) {
         let mut batch = Batch::new();

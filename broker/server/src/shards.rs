@@ -254,6 +254,20 @@ impl ShardCell {
         }
     }
 
+    /// Applies a batch before this returns, behind what waits in the inbox; says whether a queue refused some of it.
+    pub(crate) fn apply_now(&self, broker: &Arc<Broker>, job: Job<'_>) -> bool {
+        let mut running = self.lock();
+        let mut dispatch = Dispatch::new(broker, self.index);
+        self.take_in(&mut running, &mut dispatch);
+        let refused = apply(&mut running, &mut dispatch, &job);
+        let Running { shard, outlets } = &mut *running;
+        dispatch.flush(shard, outlets);
+        dispatch.hand_over(self);
+        self.finish(broker, running);
+        dispatch.after_unlock();
+        refused
+    }
+
     /// Takes the pager's answers.
     pub(crate) fn answer(&self, broker: &Arc<Broker>, answers: Vec<Command<'static>>) {
         self.leave(Waiting::Answers(answers));
@@ -365,6 +379,17 @@ impl ShardCell {
 
     fn round(&self, running: &mut Running, dispatch: &mut Dispatch<'_>, job: Option<Job<'_>>) -> bool {
         self.unfinished.store(false, Ordering::SeqCst);
+        self.take_in(running, dispatch);
+        if let Some(job) = job {
+            apply(running, dispatch, &job);
+        }
+        let Running { shard, outlets } = running;
+        let more = shard.dispatch(&mut dispatch.to(outlets));
+        dispatch.flush(shard, outlets) || more
+    }
+
+    /// Applies what waits in the inbox.
+    fn take_in(&self, running: &mut Running, dispatch: &mut Dispatch<'_>) {
         if self.inbox_bytes.load(Ordering::SeqCst) > 0 {
             let jobs = std::mem::take(&mut *self.inbox.lock());
             for waiting in jobs {
@@ -390,23 +415,18 @@ impl ShardCell {
                 }
             }
         }
-        if let Some(job) = job {
-            apply(running, dispatch, &job);
-        }
-        let Running { shard, outlets } = running;
-        let more = shard.dispatch(&mut dispatch.to(outlets));
-        dispatch.flush(shard, outlets) || more
     }
 }
 
-fn apply(running: &mut Running, dispatch: &mut Dispatch<'_>, job: &Job<'_>) {
+/// Applies a batch; says whether a queue refused some of it.
+fn apply(running: &mut Running, dispatch: &mut Dispatch<'_>, job: &Job<'_>) -> bool {
     let Running { shard, outlets } = running;
     let mut effects = dispatch.to(outlets);
     for op in job.ops {
         effects.expect(op);
         shard.apply(op.command(job.arena), &mut effects);
     }
-    dispatch.applied(job.receipt);
+    dispatch.applied(job.receipt)
 }
 
 impl Op {

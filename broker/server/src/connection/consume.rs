@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use stoa_amqp::{Method, ReplyCode, ShortString, fast};
+use stoa_amqp::{Method, ReplyCode, ShortStr, ShortString, fast};
 use stoa_amqp::{basic, channel, confirm};
 use stoa_core::ids::DeliveryTag;
 use stoa_core::shard::{Consumer, GetOutcome, ReturnCause};
@@ -10,8 +10,10 @@ use stoa_core::shard::{Consumer, GetOutcome, ReturnCause};
 use super::error::Exception;
 use super::publish::Batch;
 use super::session::{Open, Outcome, Wait, misplaced};
+use super::tx::Fate;
 use crate::broker::Broker;
 use crate::outlet::ConsumerRef;
+use crate::reply_to::{self, ReplyConsumer};
 
 /// `basic.ack`, by class and method.
 const ACK: (u16, u16) = (60, 80);
@@ -22,6 +24,15 @@ struct Settlement {
     multiple: bool,
     requeue: bool,
     cause: (u16, u16),
+}
+
+/// A consumer's tag, or one that the broker gives.
+fn tag_or_new(tag: ShortStr<'_>) -> ShortString {
+    if tag.is_empty() {
+        ShortString::truncated(&format!("amq.ctag-{}", uuid::Uuid::new_v4().simple()))
+    } else {
+        tag.into()
+    }
 }
 
 impl Open {
@@ -74,6 +85,10 @@ impl Open {
                     },
                 );
             }
+            Method::TxSelect(_) | Method::TxCommit(_) | Method::TxRollback(_) => {
+                batch.submit(broker, &self.outlet, &self.route);
+                return self.tx_method(broker, number, method);
+            }
             Method::ExchangeDeclare(_) | Method::ExchangeDelete(_) | Method::ExchangeBind(_) | Method::ExchangeUnbind(_) => {
                 return self.declare_method(broker, batch, number, method);
             }
@@ -89,6 +104,9 @@ impl Open {
         batch.submit(broker, &self.outlet, &self.route);
         match method {
             Method::BasicQos(qos) => self.qos(number, qos, method.id()),
+            Method::BasicConsume(consume) if consume.queue.as_bytes() == reply_to::QUEUE => {
+                self.consume_replies(number, consume, method.id())
+            }
             Method::BasicConsume(consume) => self.consume(broker, number, consume, method.id()),
             Method::BasicCancel(cancel) => self.cancel(broker, number, cancel),
             Method::BasicGet(get) => self.get(broker, number, get, method.id()),
@@ -100,6 +118,10 @@ impl Open {
             Method::BasicRecoverAsync(recover) => self.recover(broker, batch, number, recover.requeue, method.id()),
             Method::ConfirmSelect(select) => {
                 if let Some(channel) = self.channels.get_mut(&number) {
+                    if channel.transaction.is_some() {
+                        let text = "cannot switch from tx to confirm mode";
+                        return Err(Exception::new(ReplyCode::PreconditionFailed, method.id(), text));
+                    }
                     channel.confirms = true;
                 }
                 if !select.no_wait {
@@ -112,11 +134,6 @@ impl Open {
                 Ok(None)
             }
             Method::ChannelFlow(_) => Err(Exception::connection(ReplyCode::NotImplemented, method.id(), "active=false")),
-            Method::TxSelect(_) | Method::TxCommit(_) | Method::TxRollback(_) => Err(Exception::connection(
-                ReplyCode::NotImplemented,
-                method.id(),
-                "transactions are not implemented, use publisher confirms",
-            )),
             method => Err(misplaced(method)),
         }
     }
@@ -139,11 +156,7 @@ impl Open {
 
     fn consume(&mut self, broker: &Arc<Broker>, number: u16, consume: &basic::Consume<'_>, cause: (u16, u16)) -> Outcome {
         let queue = self.readable_queue(broker, number, consume.queue, cause)?;
-        let tag: ShortString = if consume.consumer_tag.is_empty() {
-            ShortString::truncated(&format!("amq.ctag-{}", uuid::Uuid::new_v4().simple()))
-        } else {
-            consume.consumer_tag.into()
-        };
+        let tag = tag_or_new(consume.consumer_tag);
         let consumer = Consumer {
             id: broker.next_consumer_id(),
             outlet: self.id,
@@ -190,12 +203,36 @@ impl Open {
         registered.map(|()| None)
     }
 
+    /// A consumer of direct replies ([`reply_to`]): one a channel.
+    fn consume_replies(&mut self, number: u16, consume: &basic::Consume<'_>, cause: (u16, u16)) -> Outcome {
+        let mut state = self.outlet.lock();
+        let Some(out) = state.channel(number) else { return Ok(None) };
+        let refused = |text| Err(Exception::new(ReplyCode::PreconditionFailed, cause, text));
+        if out.consumers.contains_key(consume.consumer_tag.as_bytes()) {
+            let text = format!("attempt to reuse consumer tag '{}'", consume.consumer_tag);
+            return Err(Exception::connection(ReplyCode::NotAllowed, cause, text));
+        }
+        if !consume.no_ack {
+            return refused("reply consumer cannot acknowledge");
+        }
+        if out.replies.is_some() {
+            return refused("reply consumer already set");
+        }
+        let tag = tag_or_new(consume.consumer_tag);
+        out.replies = Some(ReplyConsumer::new(self.id, number, tag.clone()));
+        if !consume.no_wait {
+            let consumer_tag = tag.as_short();
+            Method::BasicConsumeOk(basic::ConsumeOk { consumer_tag }).write_frame(number, state.reply_buffer());
+        }
+        Ok(None)
+    }
+
     fn cancel(&mut self, broker: &Arc<Broker>, number: u16, cancel: &basic::Cancel<'_>) -> Outcome {
-        let consumer = self
-            .outlet
-            .lock()
-            .channel(number)
-            .and_then(|out| out.consumers.remove(cancel.consumer_tag.as_bytes()));
+        let consumer = self.outlet.lock().channel(number).and_then(|out| {
+            out.replies
+                .take_if(|replies| replies.tag.as_bytes() == cancel.consumer_tag.as_bytes());
+            out.consumers.remove(cancel.consumer_tag.as_bytes())
+        });
         if let Some(consumer) = consumer {
             self.end_consumer(broker, consumer);
         }
@@ -253,6 +290,20 @@ impl Open {
     }
 
     fn settle(&mut self, broker: &Arc<Broker>, batch: &mut Batch, number: u16, wanted: &Settlement) -> Outcome {
+        if let Some(transaction) = self.channels.get_mut(&number).and_then(|channel| channel.transaction.as_mut()) {
+            let fate = match (wanted.cause, wanted.requeue) {
+                (_, true) => Fate::Requeued,
+                (ACK, _) => Fate::Acknowledged,
+                _ => Fate::Rejected,
+            };
+            let mut aside = Vec::new();
+            let known = match self.outlet.lock().channel(number) {
+                Some(out) => out.unacked.set_aside(DeliveryTag(wanted.tag), wanted.multiple, &mut aside),
+                None => Ok(()),
+            };
+            known.map_err(|error| Exception::new(ReplyCode::PreconditionFailed, wanted.cause, error.to_string()))?;
+            return transaction.settle(broker, aside, fate, wanted.cause).map(|()| None);
+        }
         let mut settled = Vec::new();
         let known = match self.outlet.lock().channel(number) {
             Some(out) => out.unacked.settle(DeliveryTag(wanted.tag), wanted.multiple, &mut settled),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use stoa_amqp::{Method, ReplyCode, ShortStr};
+use stoa_amqp::{Method, ReplyCode, ShortStr, ShortString};
 use stoa_amqp::{exchange, queue};
 use stoa_core::shard::QueueSpec;
 use stoa_core::topology::{ExchangeDeclare, QueueDeclare, TopologyError};
@@ -11,6 +11,7 @@ use super::error::Exception;
 use super::publish::Batch;
 use super::session::{Open, Outcome};
 use crate::broker::Broker;
+use crate::reply_to;
 
 impl Open {
     /// A method of the classes exchange and queue.
@@ -153,6 +154,9 @@ impl Open {
         } else {
             declare.queue.into()
         };
+        if name.as_bytes().starts_with(reply_to::QUEUE) {
+            return self.declare_replies(broker, number, &name, declare.no_wait, cause);
+        }
         let generated = if name.is_empty() {
             uuid::Uuid::new_v4().simple().to_string()
         } else {
@@ -201,6 +205,21 @@ impl Open {
             consumer_count: counts.consumers,
         };
         self.answer(broker, number, declare.no_wait, &Method::QueueDeclareOk(ok), done.durable);
+        Ok(None)
+    }
+
+    /// Nobody declares the pseudo-queues of direct reply-to: it is asked whether they are there.
+    fn declare_replies(&self, broker: &Arc<Broker>, number: u16, name: &ShortString, no_wait: bool, cause: (u16, u16)) -> Outcome {
+        if !broker.expects_replies(name.as_bytes()) {
+            let text = format!("no queue '{name}' in vhost '{}'", self.vhost);
+            return Err(Exception::new(ReplyCode::NotFound, cause, text));
+        }
+        let ok = queue::DeclareOk {
+            queue: name.as_short(),
+            message_count: 0,
+            consumer_count: 1,
+        };
+        self.answer(broker, number, no_wait, &Method::QueueDeclareOk(ok), false);
         Ok(None)
     }
 

@@ -90,6 +90,7 @@ fn server_properties() -> Table {
         "connection.blocked",
         "authentication_failure_close",
         "per_consumer_qos",
+        "direct_reply_to",
     ];
     let capabilities = capabilities
         .into_iter()

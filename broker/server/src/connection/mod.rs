@@ -10,6 +10,7 @@ mod handshake;
 mod properties;
 mod publish;
 mod session;
+mod tx;
 
 use std::cell::RefCell;
 use std::net::SocketAddr;

@@ -7,16 +7,19 @@ use bytes::Bytes;
 use stoa_amqp::content::ContentHeader;
 use stoa_amqp::{ReplyCode, fast};
 use stoa_core::channel::Settled;
-use stoa_core::ids::QueueId;
-use stoa_core::record::{self, BodyRef, flags};
+use stoa_core::ids::{Millis, QueueId};
+use stoa_core::record::{BodyRef, Head, flags};
+use stoa_core::settings::Overflow;
 use stoa_core::shard::ReturnCause;
-use stoa_core::topology::{Facts, Permission, RouteError, RouteTarget};
+use stoa_core::topology::{Actor, Facts, Permission, RouteError, RouteTarget};
 
 use super::error::Exception;
+use super::properties::{Checked, KnownProperties, rewritten};
 use super::session::Open;
 use crate::bodies::APART_MIN;
 use crate::broker::Broker;
 use crate::outlet::Outlet;
+use crate::reply_to::{self, Reply};
 use crate::shards::{Confirming, Job, Op, Receipt, UNCONFIRMED};
 
 const PUBLISH: (u16, u16) = (60, 40);
@@ -28,10 +31,23 @@ pub(crate) struct Batch {
     per_shard: Vec<Vec<Op>>,
     /// The run of messages that go the same way, not yet turned into commands.
     run: Run,
-    /// Channels in confirm mode that published, how many messages, and whether one of these must be durable first.
-    confirms: Vec<(u16, u32, bool)>,
+    /// What channels in confirm mode published, in its order.
+    confirms: Vec<ToConfirm>,
+    /// The time, if a message of this batch wanted to know it.
+    now: Option<Millis>,
     published: u64,
     acknowledged: u64,
+}
+
+/// Publishes of a channel in confirm mode that are confirmed together.
+#[derive(Clone, Copy, Debug)]
+struct ToConfirm {
+    channel: u16,
+    count: u32,
+    /// One of them must be durable first.
+    durable: bool,
+    /// It is one, which a queue may refuse.
+    alone: bool,
 }
 
 #[derive(Debug, Default)]
@@ -48,6 +64,10 @@ pub(crate) struct Route {
     pub(crate) targets: Vec<RouteTarget>,
     /// The route depends on more than the envelope.
     by_headers: bool,
+    /// One of the queues refuses messages when it is full.
+    may_refuse: bool,
+    /// A routing key is a name that was given for direct replies.
+    pub(super) replies: bool,
 }
 
 /// A whole message, wherever its parts are.
@@ -70,7 +90,7 @@ pub(crate) enum Body<'a> {
 }
 
 impl Body<'_> {
-    fn octets(&self) -> &[u8] {
+    pub(super) fn octets(&self) -> &[u8] {
         match self {
             Body::Borrowed(octets) => octets,
             Body::Own(octets) => octets,
@@ -159,8 +179,46 @@ impl Batch {
         });
     }
 
+    /// Messages for one queue that lie in an arena which [`take_arena`](Self::take_arena) will bring. A refusal is told by
+    /// [`apply_now`](Self::apply_now).
+    pub(super) fn publish_held(&mut self, broker: &Broker, queue: QueueId, place: std::ops::Range<usize>, count: u32) {
+        self.published += u64::from(count);
+        self.ops(broker, queue).push(Op::Publish {
+            queue,
+            start: place.start,
+            end: place.end,
+            count,
+            confirm: 0,
+        });
+    }
+
+    pub(super) fn take_arena(&mut self, arena: Vec<u8>) {
+        self.arena = arena;
+    }
+
+    /// Has every shard apply its part before this returns; says whether a queue refused something.
+    pub(super) fn apply_now(self, broker: &Arc<Broker>) -> bool {
+        let mut refused = false;
+        for (shard, ops) in self.per_shard.iter().enumerate().filter(|(_, ops)| !ops.is_empty()) {
+            let job = Job {
+                ops,
+                arena: &self.arena,
+                receipt: None,
+            };
+            refused |= broker.shards[shard].apply_now(broker, job);
+        }
+        self.count(broker);
+        refused
+    }
+
+    fn count(&self, broker: &Broker) {
+        let counters = &broker.counters;
+        counters.published.fetch_add(self.published, Ordering::Relaxed);
+        counters.acknowledged.fetch_add(self.acknowledged, Ordering::Relaxed);
+    }
+
     /// Turns the current run of messages into one command per queue.
-    fn close_run(&mut self, broker: &Broker, targets: &[RouteTarget]) {
+    fn close_run(&mut self, broker: &Broker, targets: &[RouteTarget], confirm: u32) {
         let run = std::mem::replace(
             &mut self.run,
             Run {
@@ -176,7 +234,7 @@ impl Batch {
                     start: run.start,
                     end,
                     count: run.count,
-                    confirm: UNCONFIRMED,
+                    confirm,
                 });
             }
         }
@@ -184,7 +242,7 @@ impl Batch {
 
     /// Hands everything to the shards.
     pub(crate) fn submit(&mut self, broker: &Arc<Broker>, outlet: &Arc<Outlet>, route: &Route) {
-        self.close_run(broker, &route.targets);
+        self.close_run(broker, &route.targets, UNCONFIRMED);
         let jobs = self.per_shard.iter().filter(|ops| !ops.is_empty()).count() as u32;
         let receipt = (!self.confirms.is_empty()).then(|| self.expect_confirms(outlet, jobs));
         for (shard, ops) in self.per_shard.iter_mut().enumerate() {
@@ -200,29 +258,50 @@ impl Batch {
                 ops.clear();
             }
         }
-        broker
-            .counters
-            .published
-            .fetch_add(std::mem::take(&mut self.published), Ordering::Relaxed);
-        broker
-            .counters
-            .acknowledged
-            .fetch_add(std::mem::take(&mut self.acknowledged), Ordering::Relaxed);
+        self.count(broker);
+        (self.published, self.acknowledged) = (0, 0);
         self.arena.clear();
         if self.arena.capacity() > ARENA_KEPT_MAX {
             self.arena = Vec::new();
         }
         self.run = Run::default();
+        self.now = None;
+    }
+
+    /// When a message that may wait this long expires. The clock is read once a batch.
+    pub(super) fn due(&mut self, broker: &Broker, after_ms: u64) -> Millis {
+        let now = *self.now.get_or_insert_with(|| broker.timers.clock.now());
+        Millis(now.0 + after_ms)
+    }
+
+    /// Counts a publish of a channel in confirm mode in. `alone`: its place, if its confirm must not be joined with others'.
+    fn confirm(&mut self, channel: u16, durable: bool, alone: bool) -> u32 {
+        match self.confirms.last_mut() {
+            Some(last) if last.channel == channel && !alone && !last.alone => {
+                last.count += 1;
+                last.durable |= durable;
+            }
+            _ => self.confirms.push(ToConfirm {
+                channel,
+                count: 1,
+                durable,
+                alone,
+            }),
+        }
+        (self.confirms.len() - 1) as u32
     }
 
     fn expect_confirms(&mut self, outlet: &Arc<Outlet>, jobs: u32) -> Receipt {
         let mut state = outlet.lock();
-        let mut channels = Vec::with_capacity(self.confirms.len());
-        for (number, count, durable) in self.confirms.drain(..) {
-            if let Some(ticket) = state.expect_confirm(number, count, jobs) {
-                channels.push((number, ticket, durable));
-            }
-        }
+        let channels = self
+            .confirms
+            .drain(..)
+            .map(|wanted| {
+                // A channel that is gone waits for nothing; it keeps its place, by which a refusal would name it.
+                let ticket = state.expect_confirm(wanted.channel, wanted.count, jobs).unwrap_or_default();
+                (wanted.channel, ticket, wanted.durable)
+            })
+            .collect();
         Receipt::Publisher(Confirming {
             outlet: outlet.clone(),
             channels,
@@ -245,97 +324,183 @@ impl Open {
         }
         let header = ContentHeader::decode(message.header)?;
         let checked = self.known.check(&header, &self.user)?;
-        self.route(broker, batch, &message, &header)?;
-        let persistent = checked.persistent;
+        self.route(broker, batch, &message, &header, checked)?;
+        let edited;
+        let mut message = message;
+        if self.known.copies.is_blind || checked.wants_reply_name {
+            let name = if checked.wants_reply_name {
+                self.reply_name(message.channel)?
+            } else {
+                None
+            };
+            edited = rewritten(&header, self.known.copies.is_blind, name.as_deref())?;
+            message.header = &edited;
+        }
+        let durable = checked.persistent && self.route.targets.iter().any(|target| target.durable);
+        let Some(channel) = self.channels.get_mut(&message.channel) else {
+            return Ok(());
+        };
+        if let Some(transaction) = &mut channel.transaction {
+            let due = checked.expiration_ms.map(|ms| batch.due(broker, ms));
+            return transaction.publish(broker, &self.outlet, &self.route, &self.known, message, checked, due);
+        }
         batch.published += 1;
-        if self.channels.get(&message.channel).is_some_and(|channel| channel.confirms) {
-            let durable = persistent && self.route.targets.iter().any(|target| target.durable);
-            match batch.confirms.last_mut() {
-                Some((channel, count, waits)) if *channel == message.channel => {
-                    *count += 1;
-                    *waits |= durable;
-                }
-                _ => batch.confirms.push((message.channel, 1, durable)),
+        let alone = channel.confirms && self.route.may_refuse;
+        let mut confirm = UNCONFIRMED;
+        if channel.confirms {
+            let place = batch.confirm(message.channel, durable, alone);
+            if alone {
+                batch.close_run(broker, &self.route.targets, UNCONFIRMED);
+                confirm = place;
             }
         }
+        let replied = self.route.replies && self.send_replies(broker, &message);
         if self.route.targets.is_empty() {
-            if message.mandatory {
+            if message.mandatory && !replied {
                 let mut state = self.outlet.lock();
                 let frame_max = state.frame_max();
-                let Message {
-                    channel,
-                    envelope,
-                    header,
-                    ref body,
-                    ..
-                } = message;
-                fast::write_return(
-                    state.buffer(),
-                    channel,
-                    ReplyCode::NoRoute.code(),
-                    "NO_ROUTE",
-                    envelope,
-                    header,
-                    body.octets(),
-                    frame_max,
-                );
+                write_return(state.buffer(), &message, frame_max);
             }
             return Ok(());
         }
-        let flags = if persistent { flags::PERSISTENT } else { 0 };
-        let (priority, envelope, content_header) = (checked.priority, message.envelope, message.header);
-        let size = message.body.octets().len();
-        if size < APART_MIN {
-            record::push(&mut batch.arena, flags, priority, envelope, content_header, message.body.octets());
-        } else {
-            let durable = persistent && self.route.targets.iter().any(|target| target.durable);
-            let id = broker
-                .bodies
-                .insert(message.body.into_bytes(), self.route.targets.len() as u32, durable);
-            let body = BodyRef { id, size: size as u64 };
-            record::push_apart(&mut batch.arena, flags, priority, envelope, content_header, body);
-        }
+        let due = checked.expiration_ms.map(|ms| batch.due(broker, ms));
+        push_record(&mut batch.arena, broker, message, checked, due, self.route.targets.len(), durable);
         batch.run.count += 1;
+        if alone {
+            batch.close_run(broker, &self.route.targets, confirm);
+        }
         Ok(())
     }
 
+    /// The name by which the channel's own consumer of replies is reached.
+    fn reply_name(&self, number: u16) -> Result<Option<String>, Exception> {
+        let mut state = self.outlet.lock();
+        let Some(out) = state.channel(number) else { return Ok(None) };
+        match &out.replies {
+            Some(replies) => Ok(Some(replies.name.clone())),
+            None => Err(Exception::new(
+                ReplyCode::PreconditionFailed,
+                PUBLISH,
+                "fast reply consumer does not exist",
+            )),
+        }
+    }
+
+    /// Delivers a message straight to those whom it answers; says whether there was one.
+    fn send_replies(&self, broker: &Broker, message: &Message<'_>) -> bool {
+        let reply = Reply {
+            envelope: message.envelope,
+            header: message.header,
+            body: message.body.octets(),
+        };
+        let mut sent = false;
+        for name in reply_names(message.routing_key, &self.known) {
+            sent |= broker.reply_to(name, reply);
+        }
+        sent
+    }
+
     /// Makes `self.route` the route of this message; what went another way before becomes commands.
-    fn route(&mut self, broker: &Broker, batch: &mut Batch, message: &Message<'_>, header: &ContentHeader<'_>) -> Result<(), Exception> {
+    fn route(
+        &mut self,
+        broker: &Broker,
+        batch: &mut Batch,
+        message: &Message<'_>,
+        header: &ContentHeader<'_>,
+        checked: Checked,
+    ) -> Result<(), Exception> {
         let version = broker.topology_version.load(Ordering::Acquire);
         let route = &self.route;
-        if route.version == version && !route.by_headers && route.envelope == message.envelope {
+        if route.version == version && !route.by_headers && !checked.has_copies && route.envelope == message.envelope {
             return Ok(());
         }
-        batch.close_run(broker, &self.route.targets);
-        self.route.targets.clear();
-        self.route.version = 0;
-        let mut by_headers = false;
-        let mut facts = || {
-            by_headers = true;
-            Facts::of(header.properties, broker.draw())
-        };
+        batch.close_run(broker, &self.route.targets, UNCONFIRMED);
+        let route = &mut self.route;
+        route.targets.clear();
+        route.version = 0;
+        let mut by_headers = checked.has_copies;
         let site = broker.topology.read();
-        let actor = self.actor();
+        let actor = Actor {
+            vhost: &self.vhost,
+            user: &self.user,
+            connection: self.id,
+        };
         site.topology
             .check_write(&actor, message.exchange)
             .map_err(|error| Exception::of_topology(&error, PUBLISH))?;
         site.topology
             .check_topic(&actor, Permission::Write, message.exchange, message.routing_key)
             .map_err(|error| Exception::of_topology(&error, PUBLISH))?;
-        site.topology
-            .route(
-                &self.vhost,
-                message.exchange,
-                message.routing_key,
-                &mut facts,
-                &mut self.route.targets,
-            )
-            .map_err(|error: RouteError| Exception::new(error.code(), PUBLISH, error.to_string()))?;
+        let keys = std::iter::once(message.routing_key).chain(self.known.copies.keys.iter().map(|key| &key[..]));
+        for key in keys {
+            let mut facts = || {
+                by_headers = true;
+                Facts::of(header.properties, broker.draw())
+            };
+            site.topology
+                .route(&self.vhost, message.exchange, key, &mut facts, &mut route.targets)
+                .map_err(|error: RouteError| Exception::new(error.code(), PUBLISH, error.to_string()))?;
+        }
+        if checked.has_copies {
+            route.targets.sort_unstable();
+            route.targets.dedup();
+        }
+        route.may_refuse = route.targets.iter().any(|target| {
+            let settings = site.topology.settings(target.queue);
+            settings.is_some_and(|settings| settings.overflow != Overflow::DropHead)
+        });
         drop(site);
-        self.route.by_headers = by_headers;
-        self.route.envelope.clear();
-        self.route.envelope.extend_from_slice(message.envelope);
-        self.route.version = version;
+        route.replies = message.exchange.is_empty() && reply_names(message.routing_key, &self.known).next().is_some();
+        route.by_headers = by_headers;
+        route.envelope.clear();
+        route.envelope.extend_from_slice(message.envelope);
+        route.version = version;
         Ok(())
     }
+}
+
+/// Those of a message's routing keys that may be names given for direct replies.
+pub(super) fn reply_names<'a>(routing_key: &'a [u8], known: &'a KnownProperties) -> impl Iterator<Item = &'a [u8]> {
+    let keys = std::iter::once(routing_key).chain(known.copies.keys.iter().map(|key| &key[..]));
+    keys.filter(|key| reply_to::is_name(key))
+}
+
+/// Appends what a message is to the queues.
+pub(super) fn push_record(
+    out: &mut Vec<u8>,
+    broker: &Broker,
+    message: Message<'_>,
+    checked: Checked,
+    due: Option<Millis>,
+    targets: usize,
+    durable: bool,
+) {
+    let head = Head {
+        flags: if checked.persistent { flags::PERSISTENT } else { 0 },
+        priority: checked.priority,
+        due,
+        envelope: message.envelope,
+        header: message.header,
+    };
+    let size = message.body.octets().len();
+    if size < APART_MIN {
+        head.push(out, message.body.octets());
+    } else {
+        let id = broker.bodies.insert(message.body.into_bytes(), targets as u32, durable);
+        head.push_apart(out, BodyRef { id, size: size as u64 });
+    }
+}
+
+/// Appends the return of a message that reached nobody.
+pub(super) fn write_return(out: &mut Vec<u8>, message: &Message<'_>, frame_max: u32) {
+    fast::write_return(
+        out,
+        message.channel,
+        ReplyCode::NoRoute.code(),
+        "NO_ROUTE",
+        message.envelope,
+        message.header,
+        message.body.octets(),
+        frame_max,
+    );
 }

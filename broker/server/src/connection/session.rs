@@ -15,6 +15,7 @@ use super::error::{Exception, Scope};
 use super::handshake::Opened;
 use super::properties::KnownProperties;
 use super::publish::{Batch, Message, Route};
+use super::tx::Transaction;
 use crate::broker::Broker;
 use crate::outlet::Outlet;
 use crate::tallies::Admission;
@@ -51,6 +52,8 @@ pub(crate) enum Closing {
 pub(crate) struct Channel {
     /// Confirm mode.
     pub(crate) confirms: bool,
+    /// Transactional: what waits for the commit.
+    pub(crate) transaction: Option<Box<Transaction>>,
     pub(crate) incoming: Option<Box<Incoming>>,
     /// Unacknowledged messages that each new consumer may have; 0: no limit.
     pub(crate) prefetch: u16,
@@ -338,6 +341,7 @@ impl Open {
 
     /// Takes a channel out of the world: its consumers end, what it had not acknowledged goes back.
     pub(crate) fn drop_channel(&mut self, broker: &Arc<Broker>, batch: &mut Batch, number: u16) {
+        self.abandon_transaction(broker, number);
         if self.channels.remove(&number).is_some_and(|channel| !channel.closing) {
             self.admission.close_channel();
         }

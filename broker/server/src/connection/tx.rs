@@ -1,0 +1,246 @@
+//! Transactions (AMQP 0-9-1, class `tx`): what a channel publishes and settles is held until `tx.commit`, and then takes effect as a whole, in all
+//! queues that it concerns and across a crash. RabbitMQ promises that for one queue only.
+//!
+//! A publish is checked and routed when it comes, as in RabbitMQ; what it lacks is told then, and a mandatory message that reaches no queue comes
+//! back with the commit. Settled deliveries are set aside: they cannot be settled again, and come back with a rollback.
+//!
+//! How it becomes one with its commit: [`Commits::transaction`](crate::commit::Commits::transaction).
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use stoa_amqp::{Method, ReplyCode, tx};
+use stoa_core::channel::Aside;
+use stoa_core::ids::Millis;
+use stoa_core::record::{Record, Records};
+use stoa_core::shard::ReturnCause;
+use stoa_core::topology::RouteTarget;
+
+use super::error::Exception;
+use super::properties::{Checked, KnownProperties};
+use super::publish::{Batch, Message, Route, push_record, reply_names, write_return};
+use super::session::{Open, Outcome};
+use crate::broker::Broker;
+use crate::outlet::Outlet;
+use crate::reply_to::Reply;
+
+/// What the memory of a settled run or of a message counts beside its octets.
+const OVERHEAD_BYTES: usize = 64;
+
+/// What a channel has done since `tx.select` or the last commit or rollback.
+#[derive(Debug, Default)]
+pub(crate) struct Transaction {
+    arena: Vec<u8>,
+    runs: Vec<Run>,
+    /// The queues that the runs go to.
+    targets: Vec<RouteTarget>,
+    settled: Vec<(Aside, Fate)>,
+    /// Frames of messages that come back.
+    returns: Vec<u8>,
+    /// Messages that answer somebody directly: the name, and a record in `answers_arena`.
+    answers: Vec<(Box<[u8]>, Range<usize>)>,
+    answers_arena: Vec<u8>,
+    bytes: usize,
+}
+
+/// Messages that go to the same queues.
+#[derive(Debug)]
+struct Run {
+    start: usize,
+    end: usize,
+    count: u32,
+    targets: Range<usize>,
+}
+
+/// What becomes of a delivery that is settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Acknowledged,
+    Rejected,
+    Requeued,
+}
+
+impl Transaction {
+    /// Takes a message in that was checked and routed.
+    #[allow(clippy::too_many_arguments)] // All that is known of a message where publishes part ways.
+    pub(super) fn publish(
+        &mut self,
+        broker: &Broker,
+        outlet: &Outlet,
+        route: &Route,
+        known: &KnownProperties,
+        message: Message<'_>,
+        checked: Checked,
+        due: Option<Millis>,
+    ) -> Result<(), Exception> {
+        self.grow(
+            broker,
+            message.body.octets().len() + message.header.len() + OVERHEAD_BYTES,
+            (60, 40),
+        )?;
+        let mut answers = false;
+        for name in reply_names(message.routing_key, known).filter(|name| route.replies && broker.expects_replies(name)) {
+            answers = true;
+            let start = self.answers_arena.len();
+            let head = stoa_core::record::Head {
+                envelope: message.envelope,
+                header: message.header,
+                ..Default::default()
+            };
+            head.push(&mut self.answers_arena, message.body.octets());
+            self.answers.push((name.into(), start..self.answers_arena.len()));
+        }
+        if route.targets.is_empty() {
+            if message.mandatory && !answers {
+                let frame_max = outlet.lock().frame_max();
+                write_return(&mut self.returns, &message, frame_max);
+            }
+            return Ok(());
+        }
+        let start = self.arena.len();
+        let durable = checked.persistent && route.targets.iter().any(|target| target.durable);
+        push_record(&mut self.arena, broker, message, checked, due, route.targets.len(), durable);
+        let end = self.arena.len();
+        match self.runs.last_mut() {
+            Some(run) if self.targets[run.targets.clone()] == route.targets => {
+                run.end = end;
+                run.count += 1;
+            }
+            _ => {
+                let first = self.targets.len();
+                self.targets.extend_from_slice(&route.targets);
+                self.runs.push(Run {
+                    start,
+                    end,
+                    count: 1,
+                    targets: first..self.targets.len(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Holds a settlement.
+    pub(super) fn settle(&mut self, broker: &Broker, aside: Vec<Aside>, fate: Fate, cause: (u16, u16)) -> Result<(), Exception> {
+        let bytes = aside.len() * OVERHEAD_BYTES;
+        self.settled.extend(aside.into_iter().map(|aside| (aside, fate)));
+        self.grow(broker, bytes, cause)
+    }
+
+    fn grow(&mut self, broker: &Broker, bytes: usize, cause: (u16, u16)) -> Result<(), Exception> {
+        self.bytes += bytes;
+        let max = broker.config.limits.transaction_bytes_max;
+        if self.bytes > max {
+            let text = format!("the transaction is larger than {max} octets");
+            return Err(Exception::new(ReplyCode::PreconditionFailed, cause, text));
+        }
+        Ok(())
+    }
+
+    fn is_empty(&self) -> bool {
+        self.runs.is_empty() && self.settled.is_empty()
+    }
+
+    /// Drops what was published. The settled deliveries are the caller's again.
+    pub(super) fn roll_back(self, broker: &Broker) -> impl Iterator<Item = Aside> {
+        for run in &self.runs {
+            let records = Records {
+                bytes: &self.arena[run.start..run.end],
+                count: run.count,
+            };
+            for body in records.iter().filter_map(Record::body_ref) {
+                run.targets.clone().for_each(|_| broker.bodies.release(body.id));
+            }
+        }
+        self.settled.into_iter().map(|(aside, _)| aside)
+    }
+
+    /// As commands for the shards: the messages first, then what was settled, as RabbitMQ does it.
+    fn fill(&mut self, broker: &Broker, batch: &mut Batch) {
+        for run in &self.runs {
+            for target in &self.targets[run.targets.clone()] {
+                batch.publish_held(broker, target.queue, run.start..run.end, run.count);
+            }
+        }
+        for (aside, fate) in &self.settled {
+            match fate {
+                Fate::Acknowledged => batch.settle(broker, &aside.what()),
+                Fate::Rejected => batch.reject(broker, &aside.what()),
+                Fate::Requeued => batch.requeue(broker, &aside.what(), ReturnCause::GivenBack),
+            }
+        }
+        batch.take_arena(std::mem::take(&mut self.arena));
+    }
+
+    fn answer(&self, broker: &Broker) {
+        for (name, place) in &self.answers {
+            if let Some(record) = Record::first_of(&self.answers_arena[place.clone()]) {
+                let (envelope, header, body) = (record.envelope(), record.header(), record.body());
+                broker.reply_to(name, Reply { envelope, header, body });
+            }
+        }
+    }
+}
+
+impl Open {
+    /// `tx.select`, `tx.commit` and `tx.rollback`. What came before has been handed to the shards.
+    pub(crate) fn tx_method(&mut self, broker: &Arc<Broker>, number: u16, method: &Method<'_>) -> Outcome {
+        let refused = |text: &str| Err(Exception::new(ReplyCode::PreconditionFailed, method.id(), text));
+        let Some(channel) = self.channels.get_mut(&number) else {
+            return Ok(None);
+        };
+        if let Method::TxSelect(_) = method {
+            if channel.confirms {
+                return refused("cannot switch from confirm to tx mode");
+            }
+            channel.transaction.get_or_insert_default();
+            self.reply(number, &Method::TxSelectOk(tx::SelectOk {}));
+            return Ok(None);
+        }
+        let Some(transaction) = &mut channel.transaction else {
+            return refused("channel is not transactional");
+        };
+        let transaction = std::mem::take(&mut **transaction);
+        if let Method::TxCommit(_) = method {
+            return self.commit(broker, number, transaction, method.id());
+        }
+        let aside = transaction.roll_back(broker);
+        let mut state = self.outlet.lock();
+        if let Some(out) = state.channel(number) {
+            aside.for_each(|aside| out.unacked.put_back(aside));
+        }
+        Method::TxRollbackOk(tx::RollbackOk {}).write_frame(number, state.reply_buffer());
+        Ok(None)
+    }
+
+    fn commit(&mut self, broker: &Arc<Broker>, number: u16, mut transaction: Transaction, cause: (u16, u16)) -> Outcome {
+        if !transaction.returns.is_empty() {
+            self.outlet.lock().reply_buffer().extend_from_slice(&transaction.returns);
+        }
+        transaction.answer(broker);
+        let mut refused = false;
+        if !transaction.is_empty() {
+            let mut batch = Batch::default();
+            transaction.fill(broker, &mut batch);
+            let _whole = broker.commits.transaction();
+            refused = batch.apply_now(broker);
+        }
+        if refused {
+            // As RabbitMQ says it: the refused messages are not there, the rest is.
+            return Err(Exception::new(ReplyCode::PreconditionFailed, cause, "partial tx completion"));
+        }
+        self.reply_when_durable(broker, number, &Method::TxCommitOk(tx::CommitOk {}), !transaction.is_empty());
+        Ok(None)
+    }
+
+    /// The channel ends: its transaction is rolled back, and what it had settled is unsettled again.
+    pub(crate) fn abandon_transaction(&mut self, broker: &Broker, number: u16) {
+        let Some(transaction) = self.channels.get_mut(&number).and_then(|channel| channel.transaction.take()) else {
+            return;
+        };
+        let aside = transaction.roll_back(broker);
+        if let Some(out) = self.outlet.lock().channel(number) {
+            aside.for_each(|aside| out.unacked.put_back(aside));
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! Transactions: nothing that a channel publishes or settles takes effect before its commit, and nothing of it after a rollback.
+
+use crate::support::lapin::*;
+use crate::support::raw::{self, Raw};
+use crate::support::{Broker, unique};
+
+/// A transactional channel on its own connection, another channel on another one, and a queue.
+async fn transactional(broker: &Broker) -> (Connection, Channel, Channel, String) {
+    let connection = connect(broker).await;
+    let channel = channel_on(&connection).await;
+    let other = channel_on(&connect(broker).await).await;
+    let queue = queue(&other, "transactional").await;
+    channel.tx_select().await.unwrap();
+    (connection, channel, other, queue)
+}
+
+#[tokio::test]
+async fn what_is_published_is_there_after_the_commit_only() {
+    let broker = Broker::shared();
+    let (connection, channel, other, queue) = transactional(&broker).await;
+    publish(&channel, &queue, "one").await;
+    publish(&channel, &queue, "x".repeat(10_000)).await;
+    sync(&channel).await;
+    assert_eq!(counts(&connection, &queue).await, Some((0, 0)));
+    channel.tx_commit().await.unwrap();
+    assert_eq!(counts(&connection, &queue).await, Some((2, 0)));
+    publish(&channel, &queue, "never").await;
+    publish(&channel, &queue, "y".repeat(10_000)).await;
+    channel.tx_rollback().await.unwrap();
+    channel.tx_commit().await.unwrap();
+    publish(&channel, &queue, "three").await;
+    channel.tx_commit().await.unwrap();
+    assert_eq!(drain(&other, &queue).await, ["one", &"x".repeat(10_000), "three"]);
+}
+
+#[tokio::test]
+async fn what_is_settled_is_settled_by_the_commit_only() {
+    let broker = Broker::shared();
+    let (connection, channel, other, queue) = transactional(&broker).await;
+    for number in 0..6 {
+        publish(&other, &queue, number.to_string()).await;
+    }
+    sync(&other).await;
+    let mut taken = Vec::new();
+    for _ in 0..6 {
+        taken.push(get(&channel, &queue, BasicGetOptions::default()).await.unwrap());
+    }
+    taken[0].ack(ACK).await.unwrap();
+    taken[3].ack(BasicAckOptions { multiple: true }).await.unwrap();
+    taken[4].nack(REQUEUE).await.unwrap();
+    sync(&channel).await;
+    assert_eq!(counts(&connection, &queue).await, Some((0, 0)), "nothing has come back yet");
+    channel.tx_rollback().await.unwrap();
+    // they are unsettled again, by the tags that they had
+    channel.basic_ack(taken[1].delivery_tag, ACK).await.unwrap();
+    channel.basic_nack(taken[4].delivery_tag, REQUEUE).await.unwrap();
+    channel.tx_commit().await.unwrap();
+    until_ready(&connection, &queue, 1).await;
+    channel.basic_ack(taken[2].delivery_tag, ACK).await.unwrap();
+    // the end of the channel is a rollback, and gives back what is unsettled
+    channel.close(200, "OK".into()).await.unwrap();
+    until_ready(&connection, &queue, 5).await;
+    assert_eq!(drain(&other, &queue).await, ["0", "2", "3", "4", "5"]);
+}
+
+#[tokio::test]
+async fn an_acknowledgement_makes_room_for_more_with_the_commit() {
+    let broker = Broker::shared();
+    let (_connection, channel, other, queue) = transactional(&broker).await;
+    for number in 0..4 {
+        publish(&other, &queue, number.to_string()).await;
+    }
+    prefetch(&channel, 2).await;
+    let mut consumer = consume(&channel, &queue, BasicConsumeOptions::default()).await;
+    let first = next(&mut consumer).await;
+    let second = next(&mut consumer).await;
+    first.ack(ACK).await.unwrap();
+    second.ack(ACK).await.unwrap();
+    sync(&channel).await;
+    assert_eq!(take(&other, &queue).await.map(|message| text(&message)), Some("2".into()));
+    channel.tx_commit().await.unwrap();
+    assert_eq!(text(&next(&mut consumer).await), "3");
+}
+
+#[test]
+fn a_message_that_reaches_nobody_comes_back_with_the_commit() {
+    let broker = Broker::shared();
+    let mut raw = Raw::login(broker.amqp());
+    raw.open(1);
+    raw.call(&raw::method(1, 90, 10, |a| a), 90, 11);
+    for end in [30, 20] {
+        raw.send(&raw::publish(1, "", &unique("nowhere"), &[true, false]));
+        raw.send(&raw::header(1, 0));
+        raw.send(&raw::method(1, 90, end, |a| a));
+        if end == 20 {
+            raw.expect(60, 50);
+            assert!(matches!(raw.next(), raw::Event::Frame(frame) if frame.kind == raw::HEADER));
+        }
+        raw.expect(90, end + 1);
+    }
+    // again on the same channel, and selecting twice changes nothing
+    raw.call(&raw::method(1, 90, 10, |a| a), 90, 11);
+    raw.call(&raw::method(1, 90, 20, |a| a), 90, 21);
+}
+
+#[tokio::test]
+async fn one_transaction_moves_messages_over_several_queues() {
+    let broker = Broker::shared();
+    let (connection, channel, other, from) = transactional(&broker).await;
+    let mut to = Vec::new();
+    for _ in 0..4 {
+        to.push(durable_queue(&other, "moved").await);
+    }
+    for number in 0..40 {
+        publish(&other, &from, number.to_string()).await;
+    }
+    let mut consumer = consume(&channel, &from, BasicConsumeOptions::default()).await;
+    for number in 0..40 {
+        let message = next(&mut consumer).await;
+        let persistent = BasicProperties::default().with_delivery_mode(2);
+        publish_with(&channel, "", &to[number % 4], &message.data, persistent).await;
+        message.ack(ACK).await.unwrap();
+        if number % 10 == 9 {
+            channel.tx_commit().await.unwrap();
+        }
+    }
+    assert_eq!(counts(&connection, &from).await, Some((0, 1)));
+    for (lane, queue) in to.iter().enumerate() {
+        let expected: Vec<_> = (0..40)
+            .filter(|number| number % 4 == lane)
+            .map(|number| number.to_string())
+            .collect();
+        assert_eq!(drain(&other, queue).await, expected);
+    }
+}
