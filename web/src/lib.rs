@@ -8,6 +8,7 @@ mod overview;
 mod policies;
 mod queues;
 mod tables;
+mod topic_permissions;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -37,6 +38,7 @@ fn router(broker: Arc<Broker>) -> Router {
         .route("/api/queues/{vhost}/{name}", get(queues::get))
         .merge(policies::routes())
         .merge(limits::routes())
+        .merge(topic_permissions::routes())
         .fallback(not_found)
         .layer(middleware::from_fn_with_state(broker.clone(), auth::require_user))
         .with_state(broker);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use stoa_amqp::{ShortString, Table, Value};
-use stoa_core::topology::{AccessError, LimitError, LimitOf, LimitSet, Policy, PolicyError, PolicyKind, Reconfigured};
+use stoa_core::topology::{AccessError, LimitError, LimitOf, LimitSet, Policy, PolicyError, PolicyKind, Reconfigured, TopicPermissions};
 
 use crate::broker::Broker;
 
@@ -22,6 +22,19 @@ pub enum AdministrationError {
     /// It counts now, but the store has failed: a restart may undo it.
     #[error("the store has failed")]
     NotDurable,
+}
+
+/// With which routing keys a user may use a topic exchange.
+#[derive(Clone, Debug)]
+pub struct TopicPermission {
+    /// The user.
+    pub user: Arc<str>,
+    /// The virtual host.
+    pub vhost: Arc<str>,
+    /// The exchange.
+    pub exchange: ShortString,
+    /// The patterns.
+    pub permissions: TopicPermissions,
 }
 
 impl Broker {
@@ -135,6 +148,25 @@ impl Broker {
         self.change_topology(|topology, changes| topology.set_topic_permissions(user, vhost, exchange, write_and_read, changes))
             .outcome?;
         self.durable().await
+    }
+
+    /// All topic permissions, by user, virtual host and exchange.
+    #[must_use]
+    pub fn topic_permissions(&self) -> Vec<TopicPermission> {
+        let site = self.topology.read();
+        let mut users: Vec<_> = site.topology.users().map(|user| user.name.clone()).collect();
+        users.sort_unstable();
+        let of_user = |user: &Arc<str>| {
+            let all = site.topology.topic_permissions(user);
+            let views = all.map(|(vhost, exchange, permissions)| TopicPermission {
+                user: user.clone(),
+                vhost: vhost.clone(),
+                exchange: exchange.clone(),
+                permissions: permissions.clone(),
+            });
+            views.collect::<Vec<_>>()
+        };
+        users.iter().flat_map(of_user).collect()
     }
 
     /// Takes the topic permissions of a user in a virtual host away, for one exchange or for all. Gives whether there were any.

@@ -36,7 +36,7 @@ use std::time::{Duration, Instant};
 use stoa_amqp::ReplyCode;
 use stoa_storage::{Journal, OpenError, Store, StoreOptions};
 
-pub use administration::AdministrationError;
+pub use administration::{AdministrationError, TopicPermission};
 pub use broker::Broker;
 pub use commit::CommitStatus;
 pub use config::{Config, Limits, StoreConfig};

@@ -428,15 +428,15 @@ impl Open {
         site.topology
             .check_write(&actor, message.exchange)
             .map_err(|error| Exception::of_topology(&error, PUBLISH))?;
-        site.topology
-            .check_topic(&actor, Permission::Write, message.exchange, message.routing_key)
-            .map_err(|error| Exception::of_topology(&error, PUBLISH))?;
         let keys = std::iter::once(message.routing_key).chain(self.known.copies.keys.iter().map(|key| &key[..]));
         for key in keys {
             let mut facts = || {
                 by_headers = true;
                 Facts::of(header.properties, broker.draw())
             };
+            site.topology
+                .check_topic(&actor, Permission::Write, message.exchange, key)
+                .map_err(|error| Exception::of_topology(&error, PUBLISH))?;
             site.topology
                 .route(&self.vhost, message.exchange, key, &mut facts, &mut route.targets)
                 .map_err(|error: RouteError| Exception::new(error.code(), PUBLISH, error.to_string()))?;
