@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand};
-use stoa_server::Config;
+use stoa_server::{Compat, Config};
 
 /// A message broker: queues and pub/sub for any AMQP 0-9-1 client, over one durable store.
 #[derive(Debug, Parser)]
@@ -47,6 +47,9 @@ pub(crate) struct ServeArgs {
     /// Messages kept in memory, in MiB; what exceeds it is paged out to disk.
     #[arg(long, env = "STOA_MEMORY", value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u32).range(16..))]
     memory: u32,
+    /// What AMQP clients are told that this is: `rabbitmq`, because some look at the name, or `stoa`.
+    #[arg(long, env = "STOA_COMPAT", value_name = "NAME", default_value_t = Compat::default())]
+    compat: Compat,
 }
 
 impl ServeArgs {
@@ -57,6 +60,7 @@ impl ServeArgs {
         };
         let mut config = Config::new(data, self.amqp);
         config.limits.memory_bytes_max = self.memory as usize * (1 << 20);
+        config.compat = self.compat;
         Ok(config)
     }
 }

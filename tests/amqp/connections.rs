@@ -19,6 +19,9 @@ fn the_broker_says_what_it_can() {
         "consumer_cancel_notify",
         "authentication_failure_close",
         "per_consumer_qos",
+        "consumer_priorities",
+        "direct_reply_to",
+        "connection.blocked",
     ] {
         assert!(start.contains(capability), "no {capability} among the capabilities");
     }
@@ -241,4 +244,41 @@ fn amqplain_logs_in_too() {
         .0;
     raw.send(&raw::start_ok("AMQPLAIN", &credentials, true));
     raw.expect(10, 30);
+}
+
+#[test]
+fn close_ok_is_found_behind_a_frame_that_was_too_large() {
+    let broker = Broker::shared();
+    let mut raw = Raw::login_tuned(broker.amqp(), Some(4096));
+    raw.open(1);
+    let start = Instant::now();
+    raw.send(&raw::frame(BODY, 1, &[0; 100_000]));
+    raw.expect(10, 50);
+    // the rest of a frame that nobody reads to its end, and behind it the answer
+    raw.send(&[0xCE; 100_000]);
+    raw.send(&raw::method(0, 10, 51, |a| a));
+    assert!(raw.ends(), "the socket stays open after connection.close-ok");
+    if !Raw::is_rabbitmq(broker.amqp()) {
+        assert!(
+            start.elapsed().as_secs() < 4,
+            "close-ok was missed: the socket was closed after {:?}",
+            start.elapsed()
+        );
+    }
+}
+
+#[test]
+fn a_close_that_crosses_the_brokers_own_is_answered_and_the_channel_opens_again() {
+    let broker = Broker::shared();
+    let mut raw = Raw::login(broker.amqp());
+    raw.open(1);
+    raw.send(&raw::queue_declare(1, &unique("none"), [true, false, false, false, false]));
+    raw.send(&raw::method(1, 20, 40, |a| a.u16(200).short("").u16(0).u16(0)));
+    raw.expect(20, 40);
+    raw.expect(20, 41);
+    // what comes before the answer to the broker's close is dropped
+    raw.send(&raw::queue_declare(1, "", [false; 5]));
+    raw.send(&raw::method(1, 20, 41, |a| a));
+    raw.open(1);
+    raw.call(&raw::queue_declare(1, "", [false, false, true, false, false]), 50, 11);
 }

@@ -75,7 +75,7 @@ fn connection(code: u16, class: u16, method: u16, text: &str) -> Answer {
 
 fn check(cases: &[Case]) {
     let broker = Broker::shared();
-    let is_rabbitmq = Raw::product(broker.amqp()).contains("RabbitMQ");
+    let is_rabbitmq = Raw::is_rabbitmq(broker.amqp());
     let mut wrong = Vec::new();
     for case in cases {
         let mut setting = Setting::new(broker.amqp());

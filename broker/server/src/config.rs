@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::compat::Compat;
+
 /// The whole configuration of a broker.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -13,6 +15,8 @@ pub struct Config {
     pub amqp: SocketAddr,
     /// Threads that serve connections, and shards that queues are spread over. Default: one per core.
     pub threads: usize,
+    /// Whom clients take the broker for.
+    pub compat: Compat,
     /// See [`Limits`].
     pub limits: Limits,
     /// See [`StoreConfig`].
@@ -28,6 +32,7 @@ impl Config {
             data,
             amqp,
             threads,
+            compat: Compat::default(),
             limits: Limits::default(),
             store: StoreConfig::default(),
         }

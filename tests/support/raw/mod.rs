@@ -68,6 +68,11 @@ impl Raw {
         String::from_utf8_lossy(&raw.expect(10, 10).payload).into_owned()
     }
 
+    /// Whether it is the real RabbitMQ: by its platform, because Stoa has RabbitMQ's name where clients look at that.
+    pub fn is_rabbitmq(address: SocketAddr) -> bool {
+        Self::product(address).contains("Erlang")
+    }
+
     /// Logs in as guest and opens the vhost `/` with what the broker offers.
     pub fn login(address: SocketAddr) -> Self {
         Self::login_tuned(address, None)

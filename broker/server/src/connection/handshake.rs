@@ -12,6 +12,7 @@ use stoa_core::ids::ConnectionId;
 
 use super::error::Exception;
 use crate::broker::Broker;
+use crate::compat::Compat;
 use crate::config::Limits;
 use crate::tallies::Admission;
 
@@ -67,8 +68,8 @@ pub(crate) enum Step {
 const FRAME_MIN_SIZE: u32 = 4096;
 
 /// Appends `connection.start`.
-pub(crate) fn write_start(out: &mut Vec<u8>) {
-    let properties = server_properties().encoded();
+pub(crate) fn write_start(compat: Compat, out: &mut Vec<u8>) {
+    let properties = server_properties(compat).encoded();
     let start = connection::Start {
         version_major: 0,
         version_minor: 9,
@@ -79,8 +80,8 @@ pub(crate) fn write_start(out: &mut Vec<u8>) {
     Method::ConnectionStart(start).write_frame(0, out);
 }
 
-/// What the broker says of itself. `product` stays our own name: clients look at `capabilities`.
-fn server_properties() -> Table {
+/// What the broker says of itself; see [`Compat`] for its name.
+fn server_properties(compat: Compat) -> Table {
     let text = |text: &str| Value::LongString(text.to_owned().into());
     let capabilities = [
         "publisher_confirms",
@@ -88,6 +89,7 @@ fn server_properties() -> Table {
         "basic.nack",
         "consumer_cancel_notify",
         "connection.blocked",
+        "consumer_priorities",
         "authentication_failure_close",
         "per_consumer_qos",
         "direct_reply_to",
@@ -99,10 +101,17 @@ fn server_properties() -> Table {
     [
         ("capabilities", Value::Table(capabilities)),
         ("cluster_name", text("stoa")),
-        ("information", text("Licensed under the Apache License 2.0")),
+        (
+            "information",
+            text(concat!(
+                "Stoa ",
+                env!("CARGO_PKG_VERSION"),
+                ", licensed under the Apache License 2.0"
+            )),
+        ),
         ("platform", text("Rust")),
-        ("product", text("Stoa")),
-        ("version", text(env!("CARGO_PKG_VERSION"))),
+        ("product", text(compat.product())),
+        ("version", text(compat.version())),
     ]
     .into_iter()
     .map(|(name, value)| (ShortString::from(name), value))

@@ -262,8 +262,8 @@ impl Connection {
         if let Handshake::AwaitHeader = handshake {
             return self.take_header(input);
         }
-        let frame_max = self.broker.config.limits.frame_max;
-        let (frame, size) = match frame::next_frame(input, frame_max) {
+        // what both sides take without having agreed on it, as in RabbitMQ
+        let (frame, size) = match frame::next_frame(input, frame::SIZE_MIN) {
             Ok(Some(found)) => found,
             Ok(None) => {
                 *stage = Some(handshake);
@@ -316,7 +316,7 @@ impl Connection {
             state.buffer().extend_from_slice(&expected);
             return None;
         }
-        handshake::write_start(state.buffer());
+        handshake::write_start(self.broker.config.compat, state.buffer());
         drop(state);
         self.stage = Stage::Handshake(Some(Handshake::AwaitStartOk));
         Some(8)

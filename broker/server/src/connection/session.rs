@@ -36,7 +36,12 @@ pub(crate) struct Open {
     pub(crate) known: KnownProperties,
     /// `connection.close` is on its way, by either side: nothing else counts any more.
     pub(crate) closing: Option<Closing>,
+    /// A frame was broken: where the next one begins is not known.
+    is_out_of_frame: bool,
 }
+
+/// The frame of `connection.close-ok`.
+const CLOSE_OK: [u8; 12] = [1, 0, 0, 0, 0, 0, 4, 0, 10, 0, 51, frame::END];
 
 /// How far the end of a connection has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +96,7 @@ impl Open {
             route: Route::default(),
             known: KnownProperties::default(),
             closing: None,
+            is_out_of_frame: false,
         }
     }
 
@@ -109,6 +115,10 @@ impl Open {
         let mut wait = None;
         while wait.is_none() && self.closing != Some(Closing::Done) {
             let rest = &input[at..];
+            if self.is_out_of_frame {
+                at += self.resynchronize(rest);
+                break;
+            }
             if self.closing.is_none()
                 && let Some((publish, size)) = fast::publish(rest, self.frame_max)
                 && self.takes_publish(publish.channel, publish.immediate)
@@ -123,9 +133,9 @@ impl Open {
                 Ok(None) => break,
                 Err(error) => {
                     self.conclude(broker, batch, 0, Err(error.into()));
-                    // What follows a broken frame cannot be told apart any more.
-                    at = input.len();
-                    break;
+                    // What follows cannot be told apart any more, except the one frame that is waited for.
+                    self.is_out_of_frame = true;
+                    continue;
                 }
             };
             let outcome = self.frame(broker, batch, &frame);
@@ -138,6 +148,16 @@ impl Open {
             batch.submit(broker, &self.outlet, &self.route);
         }
         (at, wait.or_else(|| self.pressure(broker)))
+    }
+
+    /// After a broken frame only `connection.close-ok` counts, wherever in the input it lies: without it the connection would last until the
+    /// time for the answer is over. Gives the octets that cannot be a part of it.
+    fn resynchronize(&mut self, input: &[u8]) -> usize {
+        if input.windows(CLOSE_OK.len()).any(|octets| octets == CLOSE_OK) {
+            self.closing = Some(Closing::Done);
+            return input.len();
+        }
+        input.len().saturating_sub(CLOSE_OK.len() - 1)
     }
 
     /// The fast path is for channels on which nothing unusual is under way.
@@ -179,6 +199,10 @@ impl Open {
         if frame.channel == 0 {
             return self.connection_method(&method);
         }
+        if self.channels.get(&frame.channel).is_some_and(|channel| channel.closing) {
+            self.method_while_closing(frame.channel, &method);
+            return Ok(None);
+        }
         if let Method::ChannelOpen(_) = method {
             return self.open_channel(broker, frame.channel);
         }
@@ -186,10 +210,6 @@ impl Open {
             let text = format!("expected 'channel.open', got {} on channel {}", method.name(), frame.channel);
             return Err(Exception::connection(ReplyCode::ChannelError, method.id(), text));
         };
-        if channel.closing {
-            self.method_while_closing(broker, batch, frame.channel, &method);
-            return Ok(None);
-        }
         if channel.incoming.is_some() {
             return Err(method_instead_of_content(&method));
         }
@@ -213,13 +233,12 @@ impl Open {
         }
     }
 
-    fn method_while_closing(&mut self, broker: &Arc<Broker>, batch: &mut Batch, number: u16, method: &Method<'_>) {
+    /// Until `close-ok` has come, all else is dropped, as in RabbitMQ: a `channel.open` too. A `close` that crossed ours is answered, and its sender
+    /// answers ours yet.
+    fn method_while_closing(&mut self, number: u16, method: &Method<'_>) {
         match method {
             Method::ChannelCloseOk(_) => drop(self.channels.remove(&number)),
-            Method::ChannelClose(_) => {
-                self.drop_channel(broker, batch, number);
-                Method::ChannelCloseOk(channel::CloseOk {}).write_frame(number, self.outlet.lock().reply_buffer());
-            }
+            Method::ChannelClose(_) => Method::ChannelCloseOk(channel::CloseOk {}).write_frame(number, self.outlet.lock().reply_buffer()),
             _ => {}
         }
     }
