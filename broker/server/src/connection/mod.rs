@@ -9,6 +9,7 @@ mod error;
 mod handshake;
 mod properties;
 mod publish;
+mod records;
 mod session;
 mod tx;
 

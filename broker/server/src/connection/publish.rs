@@ -8,15 +8,14 @@ use stoa_amqp::content::ContentHeader;
 use stoa_amqp::{ReplyCode, fast};
 use stoa_core::channel::Settled;
 use stoa_core::ids::{Millis, QueueId};
-use stoa_core::record::{BodyRef, Head, flags};
 use stoa_core::settings::Overflow;
 use stoa_core::shard::ReturnCause;
-use stoa_core::topology::{Actor, Facts, Permission, RouteError, RouteTarget};
+use stoa_core::topology::{Actor, Facts, Permission, RouteError, RouteTarget, delay_ms};
 
 use super::error::Exception;
 use super::properties::{Checked, KnownProperties, rewritten};
+use super::records::{Dues, push_records};
 use super::session::Open;
-use crate::bodies::APART_MIN;
 use crate::broker::Broker;
 use crate::outlet::Outlet;
 use crate::reply_to::{self, Reply};
@@ -64,6 +63,8 @@ pub(crate) struct Route {
     pub(crate) targets: Vec<RouteTarget>,
     /// The route depends on more than the envelope.
     by_headers: bool,
+    /// Exchanges hold the message back for so long: they are the last of the targets.
+    delay_ms: Option<u64>,
     /// One of the queues refuses messages when it is full.
     may_refuse: bool,
     /// A routing key is a name that was given for direct replies.
@@ -97,7 +98,7 @@ impl Body<'_> {
         }
     }
 
-    fn into_bytes(self) -> Bytes {
+    pub(super) fn into_bytes(self) -> Bytes {
         match self {
             Body::Borrowed(octets) => Bytes::copy_from_slice(octets),
             Body::Own(octets) => octets,
@@ -226,8 +227,11 @@ impl Batch {
                 count: 0,
             },
         );
+        self.send_run(broker, &run, self.arena.len(), targets, confirm);
+    }
+
+    fn send_run(&mut self, broker: &Broker, run: &Run, end: usize, targets: &[RouteTarget], confirm: u32) {
         if run.count > 0 {
-            let end = self.arena.len();
             for target in targets {
                 self.ops(broker, target.queue).push(Op::Publish {
                     queue: target.queue,
@@ -268,8 +272,37 @@ impl Batch {
         self.now = None;
     }
 
+    /// Takes in a message that an exchange holds back: it is a run of its own.
+    fn publish_delayed(&mut self, broker: &Broker, message: Message<'_>, stamps: (Checked, Dues), targets: &[RouteTarget], confirm: u32) {
+        let mut arena = std::mem::take(&mut self.arena);
+        let mut runs = Vec::with_capacity(2);
+        push_records(&mut arena, broker, message, stamps, targets, |record, targets| {
+            runs.push((record, targets.to_vec()));
+        });
+        self.arena = arena;
+        for (record, targets) in runs {
+            let run = Run {
+                start: record.start,
+                count: 1,
+            };
+            self.send_run(broker, &run, record.end, &targets, confirm);
+        }
+        self.run = Run {
+            start: self.arena.len(),
+            count: 0,
+        };
+    }
+
+    /// The times that a message is stamped with.
+    fn dues(&mut self, broker: &Broker, checked: Checked, route: &Route) -> Dues {
+        Dues {
+            expires: checked.expiration_ms.map(|ms| self.due(broker, ms)),
+            held_until: route.delay_ms.map(|ms| self.due(broker, ms)),
+        }
+    }
+
     /// When a message that may wait this long expires. The clock is read once a batch.
-    pub(super) fn due(&mut self, broker: &Broker, after_ms: u64) -> Millis {
+    fn due(&mut self, broker: &Broker, after_ms: u64) -> Millis {
         let now = *self.now.get_or_insert_with(|| broker.timers.clock.now());
         Millis(now.0 + after_ms)
     }
@@ -341,8 +374,8 @@ impl Open {
             return Ok(());
         };
         if let Some(transaction) = &mut channel.transaction {
-            let due = checked.expiration_ms.map(|ms| batch.due(broker, ms));
-            return transaction.publish(broker, &self.outlet, &self.route, &self.known, message, checked, due);
+            let dues = batch.dues(broker, checked, &self.route);
+            return transaction.publish(broker, &self.outlet, &self.route, &self.known, message, (checked, dues));
         }
         batch.published += 1;
         let alone = channel.confirms && self.route.may_refuse;
@@ -363,11 +396,16 @@ impl Open {
             }
             return Ok(());
         }
-        let due = checked.expiration_ms.map(|ms| batch.due(broker, ms));
-        push_record(&mut batch.arena, broker, message, checked, due, self.route.targets.len(), durable);
-        batch.run.count += 1;
-        if alone {
-            batch.close_run(broker, &self.route.targets, confirm);
+        let dues = batch.dues(broker, checked, &self.route);
+        let Route { targets, delay_ms, .. } = &self.route;
+        if delay_ms.is_none() {
+            push_records(&mut batch.arena, broker, message, (checked, dues), targets, |_, _| ());
+            batch.run.count += 1;
+            if alone {
+                batch.close_run(broker, targets, confirm);
+            }
+        } else {
+            batch.publish_delayed(broker, message, (checked, dues), targets, confirm);
         }
         Ok(())
     }
@@ -450,6 +488,11 @@ impl Open {
             settings.is_some_and(|settings| settings.overflow != Overflow::DropHead)
         });
         drop(site);
+        route.delay_ms = None;
+        if route.targets.iter().any(|target| target.delays) {
+            route.targets.sort_by_key(|target| target.delays);
+            route.delay_ms = delay_ms(&Facts::of(header.properties, 0).headers);
+        }
         route.replies = message.exchange.is_empty() && reply_names(message.routing_key, &self.known).next().is_some();
         route.by_headers = by_headers;
         route.envelope.clear();
@@ -463,32 +506,6 @@ impl Open {
 pub(super) fn reply_names<'a>(routing_key: &'a [u8], known: &'a KnownProperties) -> impl Iterator<Item = &'a [u8]> {
     let keys = std::iter::once(routing_key).chain(known.copies.keys.iter().map(|key| &key[..]));
     keys.filter(|key| reply_to::is_name(key))
-}
-
-/// Appends what a message is to the queues.
-pub(super) fn push_record(
-    out: &mut Vec<u8>,
-    broker: &Broker,
-    message: Message<'_>,
-    checked: Checked,
-    due: Option<Millis>,
-    targets: usize,
-    durable: bool,
-) {
-    let head = Head {
-        flags: if checked.persistent { flags::PERSISTENT } else { 0 },
-        priority: checked.priority,
-        due,
-        envelope: message.envelope,
-        header: message.header,
-    };
-    let size = message.body.octets().len();
-    if size < APART_MIN {
-        head.push(out, message.body.octets());
-    } else {
-        let id = broker.bodies.insert(message.body.into_bytes(), targets as u32, durable);
-        head.push_apart(out, BodyRef { id, size: size as u64 });
-    }
 }
 
 /// Appends the return of a message that reached nobody.

@@ -11,14 +11,14 @@ use std::sync::Arc;
 
 use stoa_amqp::{Method, ReplyCode, tx};
 use stoa_core::channel::Aside;
-use stoa_core::ids::Millis;
 use stoa_core::record::{Record, Records};
 use stoa_core::shard::ReturnCause;
 use stoa_core::topology::RouteTarget;
 
 use super::error::Exception;
 use super::properties::{Checked, KnownProperties};
-use super::publish::{Batch, Message, Route, push_record, reply_names, write_return};
+use super::publish::{Batch, Message, Route, reply_names, write_return};
+use super::records::{Dues, push_records};
 use super::session::{Open, Outcome};
 use crate::broker::Broker;
 use crate::outlet::Outlet;
@@ -70,8 +70,7 @@ impl Transaction {
         route: &Route,
         known: &KnownProperties,
         message: Message<'_>,
-        checked: Checked,
-        due: Option<Millis>,
+        stamps: (Checked, Dues),
     ) -> Result<(), Exception> {
         self.grow(
             broker,
@@ -97,26 +96,23 @@ impl Transaction {
             }
             return Ok(());
         }
-        let start = self.arena.len();
-        let durable = checked.persistent && route.targets.iter().any(|target| target.durable);
-        push_record(&mut self.arena, broker, message, checked, due, route.targets.len(), durable);
-        let end = self.arena.len();
-        match self.runs.last_mut() {
-            Some(run) if self.targets[run.targets.clone()] == route.targets => {
-                run.end = end;
+        let Self { arena, runs, targets, .. } = self;
+        push_records(arena, broker, message, stamps, &route.targets, |record, to| match runs.last_mut() {
+            Some(run) if run.end == record.start && targets[run.targets.clone()] == *to => {
+                run.end = record.end;
                 run.count += 1;
             }
             _ => {
-                let first = self.targets.len();
-                self.targets.extend_from_slice(&route.targets);
-                self.runs.push(Run {
-                    start,
-                    end,
+                let first = targets.len();
+                targets.extend_from_slice(to);
+                runs.push(Run {
+                    start: record.start,
+                    end: record.end,
                     count: 1,
-                    targets: first..self.targets.len(),
+                    targets: first..targets.len(),
                 });
             }
-        }
+        });
         Ok(())
     }
 
