@@ -6,13 +6,15 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::ids::{BodyId, Sequence};
+use crate::ids::{BodyId, Millis, Sequence};
 use crate::record::{BodyRef, Record, Records, flags};
 use crate::shard::apart::Apart;
 use crate::shard::bits::Bits;
 use crate::shard::body::{Body, Value};
 use crate::shard::fit::{Fit, fit, length_at};
+use crate::shard::limits::body_bytes;
 use crate::shard::stored::{self, CHUNK_HEADER, ChunkEntry, StoredError};
+use crate::shard::timers::NEVER;
 
 /// Records in a chunk.
 pub(crate) const RECORDS_MAX: u16 = 256;
@@ -22,24 +24,28 @@ pub(crate) const BYTES_MAX: usize = 256 << 10;
 /// chunk, so this is half of what is read ahead for a queue: while one chunk is delivered, the next one comes.
 pub(crate) const BODIES_MAX: u64 = 512 << 10;
 
-/// What a chunk is besides its numbers; a set of flags, to keep a paged-out chunk at 32 octets.
+/// What a chunk is besides its numbers; a set of flags, to keep a paged-out chunk at 48 octets.
 pub(crate) mod state {
     /// Nothing is appended any more.
-    pub(crate) const CLOSED: u8 = 1;
+    pub(crate) const CLOSED: u16 = 1;
     /// Some records are persistent: the chunk concerns journal and index.
-    pub(crate) const PERSISTENT: u8 = 2;
+    pub(crate) const PERSISTENT: u16 = 2;
     /// Some records are transient.
-    pub(crate) const TRANSIENT: u8 = 4;
+    pub(crate) const TRANSIENT: u16 = 4;
     /// Its value was asked for.
-    pub(crate) const LOADING: u8 = 8;
+    pub(crate) const LOADING: u16 = 8;
     /// Its value was given to the store, and is not readable there yet.
-    pub(crate) const IN_FLIGHT: u8 = 16;
+    pub(crate) const IN_FLIGHT: u16 = 16;
     /// It leaves memory once it is readable in the store.
-    pub(crate) const LEAVING: u8 = 32;
+    pub(crate) const LEAVING: u16 = 32;
     /// The index entry in the table is older than what is known here.
-    pub(crate) const ENTRY_OLD: u8 = 64;
+    pub(crate) const ENTRY_OLD: u16 = 64;
     /// What the store gave back was not this chunk.
-    pub(crate) const DAMAGED: u8 = 128;
+    pub(crate) const DAMAGED: u16 = 128;
+    /// Some records name a time.
+    pub(crate) const TIMED: u16 = 256;
+    /// A record may be due, and the value was asked for to see which.
+    pub(crate) const LOOKING: u16 = 512;
 }
 
 #[derive(Debug)]
@@ -53,13 +59,17 @@ pub(crate) struct Chunk {
     pub(crate) submitted: u16,
     /// Records from the start that were offered to the journal.
     pub(crate) collected: u16,
-    pub(crate) state: u8,
+    pub(crate) state: u16,
+    /// No ready message is due before.
+    pub(crate) due: Millis,
+    /// Octets of the bodies of its ready messages, as far as its queue counts them.
+    pub(crate) bodies: u64,
     /// Absent where it would say nothing: paged out, nothing settled, not of mixed persistence, no bodies apart.
     body: Option<Box<Body>>,
 }
 
-/// 100 million paged-out messages are to fit into memory.
-const _: () = assert!(size_of::<Chunk>() == 32);
+/// 100 million paged-out messages are to fit into memory: these are 20 MB for them.
+const _: () = assert!(size_of::<Chunk>() == 48);
 
 impl Chunk {
     /// An open chunk without records.
@@ -72,6 +82,8 @@ impl Chunk {
             submitted: 0,
             collected: 0,
             state: 0,
+            due: NEVER,
+            bodies: 0,
             body: Some(body),
         }
     }
@@ -96,12 +108,14 @@ impl Chunk {
             settled_count: entry.gone.count(),
             submitted: entry.count,
             collected: entry.count,
-            state: state::CLOSED | state::PERSISTENT,
+            state: state::CLOSED | state::PERSISTENT | if entry.due == NEVER { 0 } else { state::TIMED },
+            due: entry.due,
+            bodies: entry.bodies,
             body,
         }
     }
 
-    pub(crate) fn is(&self, state: u8) -> bool {
+    pub(crate) fn is(&self, state: u16) -> bool {
         self.state & state != 0
     }
     pub(crate) fn count(&self) -> u16 {
@@ -131,7 +145,7 @@ impl Chunk {
     pub(crate) fn is_resident(&self) -> bool {
         self.body.as_ref().is_some_and(|body| !matches!(body.value, Value::Paged))
     }
-    /// Octets of memory beyond its own 32.
+    /// Octets of memory beyond its own 48.
     pub(crate) fn footprint(&self) -> usize {
         self.body.as_ref().map_or(0, |body| body.footprint())
     }
@@ -167,6 +181,49 @@ impl Chunk {
         self.body
     }
 
+    /// Its records in memory, with their places.
+    fn each(&self) -> impl Iterator<Item = (u16, Record<'_>)> {
+        let value = self.body.as_ref().map_or(&[][..], |body| body.value.octets());
+        let records = Records {
+            bytes: value.get(CHUNK_HEADER..).unwrap_or_default(),
+            count: self.count.into(),
+        };
+        (0..self.count).zip(records.iter())
+    }
+
+    /// Which of these places, in memory, are due by `upto`, and when the next of the others is.
+    pub(crate) fn dues(&self, places: Bits, upto: Option<Millis>) -> (Bits, Millis) {
+        let (mut due, mut next) = (Bits::default(), NEVER);
+        if self.is(state::TIMED) {
+            for (place, record) in self.each().filter(|(place, _)| places.contains(*place)) {
+                match record.due() {
+                    Some(time) if upto.is_some_and(|upto| time <= upto) => due.insert_one(place),
+                    Some(time) => next = next.min(time),
+                    None => {}
+                }
+            }
+        }
+        (due, next)
+    }
+
+    /// Octets of the bodies of these places, in memory.
+    pub(crate) fn body_bytes(&self, places: Bits) -> u64 {
+        let of = self.each().filter(|(place, _)| places.contains(*place));
+        of.map(|(_, record)| body_bytes(record)).sum()
+    }
+
+    /// How many places from the front of a run, in memory, have bodies of `bytes` octets together.
+    pub(crate) fn places_for(&self, run: Range<u16>, bytes: u64) -> u16 {
+        let mut left = bytes;
+        let bodies = self.each().skip(run.start.into()).take(run.len());
+        let needed = bodies.take_while(|(_, record)| {
+            let needed = left > 0;
+            left = left.saturating_sub(body_bytes(*record));
+            needed
+        });
+        needed.count() as u16
+    }
+
     /// How many records of a run can be appended.
     pub(crate) fn room_for(&self, records: Records<'_>) -> Fit {
         if self.is(state::CLOSED) {
@@ -200,6 +257,9 @@ impl Chunk {
         let places = self.count..self.count + fit.count;
         if fit.any & flags::PERSISTENT != 0 {
             self.state |= state::PERSISTENT;
+        }
+        if fit.any & flags::TIMED != 0 {
+            self.state |= state::TIMED;
         }
         if fit.all & flags::PERSISTENT == 0 {
             self.state |= state::TRANSIENT;
@@ -359,12 +419,14 @@ impl Chunk {
     }
 
     /// What the index must know of it.
-    pub(crate) fn entry(&self, durable: bool) -> ChunkEntry {
+    pub(crate) fn entry(&self, durable: bool, due: Millis, bodies: u64) -> ChunkEntry {
         let gone = if durable { self.gone() } else { Bits::of(0..self.count) };
         ChunkEntry {
             count: self.count,
             bytes: self.bytes,
             gone,
+            due,
+            bodies,
             apart: self.apart().filter(|apart| !apart.is_empty()).cloned().map(Box::new),
         }
     }

@@ -4,12 +4,15 @@
 //! A settlement is logged if the journal or the table knows the message: else nothing would bring it back. It is logged even if a checkpoint
 //! has put it into the table meanwhile, because that checkpoint may not live to be flushed.
 
+use crate::ids::Millis;
 use crate::log::{LogRecord, LogWriter};
 use crate::shard::Shard;
+use crate::shard::bits::Bits;
 use crate::shard::chunk::{Chunk, state};
 use crate::shard::effects::Effects;
 use crate::shard::lane::Lane;
 use crate::shard::stored::{self, HeadEntry, IndexEntry, StoredChunk};
+use crate::shard::timers::NEVER;
 
 impl Shard {
     /// A group commit begins: appends what became of persistent messages in durable queues since the last time. What came and was settled
@@ -94,8 +97,31 @@ impl Lane {
         }
     }
 
+    /// When the unsettled messages of a chunk are due, at the earliest, and how large their bodies are: after a restart all of them are ready.
+    fn outlook(&self, at: usize) -> (Millis, u64) {
+        let chunk = &self.chunks[at];
+        if !chunk.is(state::TIMED) && !self.measured {
+            return (NEVER, 0);
+        }
+        let unsettled = Bits::of(0..chunk.count()).without(chunk.settled());
+        let others = unsettled.without(self.ready_places(at));
+        let due = match chunk.is_resident() {
+            true => chunk.dues(unsettled, None).1,
+            false if others.is_empty() || !chunk.is(state::TIMED) => chunk.due,
+            // Whoever starts with it must look.
+            false => Millis(1),
+        };
+        let bodies = match self.measured {
+            false => 0,
+            true if chunk.is_resident() => chunk.body_bytes(unsettled),
+            true => chunk.bodies + self.weigh(at, others),
+        };
+        (due, bodies)
+    }
+
     /// Gives the store a chunk's index entry, and its value if that has grown since the store was given it.
     pub(crate) fn submit(&mut self, at: usize, effects: &mut impl Effects) {
+        let (due, bodies) = self.outlook(at);
         let chunk: &mut Chunk = &mut self.chunks[at];
         let grown = chunk.submitted < chunk.count();
         let data = if grown { chunk.share() } else { None };
@@ -105,7 +131,7 @@ impl Lane {
             chunk.state |= state::IN_FLIGHT;
         }
         chunk.state &= !state::ENTRY_OLD;
-        let entry = IndexEntry::Chunk(chunk.entry(self.durable));
+        let entry = IndexEntry::Chunk(chunk.entry(self.durable, due, bodies));
         effects.store(StoredChunk {
             queue: self.id.queue,
             first: chunk.first,

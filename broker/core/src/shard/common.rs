@@ -1,6 +1,6 @@
 //! What the queues of a shard share: outlets, the lists of queues that have something to do, and the count of memory.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use crate::ids::{Millis, OutletId, QueueId};
 use crate::shard::ShardLimits;
@@ -9,6 +9,7 @@ use crate::shard::chunk::BYTES_MAX;
 use crate::shard::consumers::Outlet;
 use crate::shard::lane::LaneId;
 use crate::shard::map::IdMap;
+use crate::shard::timers::Timer;
 
 #[derive(Debug, Default)]
 pub(crate) struct Common {
@@ -24,6 +25,14 @@ pub(crate) struct Common {
     pub(crate) unstored: Vec<LaneId>,
     /// Lanes that may have chunks to page out.
     pub(crate) spillable: VecDeque<LaneId>,
+    /// Lanes that have dead letters to hand out.
+    pub(crate) lettering: VecDeque<LaneId>,
+    /// Queues that hold more than they may.
+    pub(crate) crowded: VecDeque<QueueId>,
+    /// What is to be done when.
+    pub(crate) timers: BTreeSet<Timer>,
+    /// Room for records that are rewritten on their way in.
+    pub(crate) scratch: Vec<u8>,
     pub(crate) memory: Memory,
 }
 
@@ -37,11 +46,14 @@ impl Common {
         {
             list.retain(|&id| exists(id.queue));
         }
-        if self.active.len() > most {
-            self.active.retain(|&id| exists(id));
+        for list in [&mut self.active, &mut self.crowded].into_iter().filter(|list| list.len() > most) {
+            list.retain(|&id| exists(id));
         }
-        if self.spillable.len() > most {
-            self.spillable.retain(|&id| exists(id.queue));
+        for list in [&mut self.spillable, &mut self.lettering]
+            .into_iter()
+            .filter(|list| list.len() > most)
+        {
+            list.retain(|&id| exists(id.queue));
         }
     }
 }

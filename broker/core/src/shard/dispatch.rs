@@ -1,6 +1,6 @@
 //! Handing ready messages to consumers: in runs to one that is alone, in turns of one message to several.
 
-use crate::ids::QueueId;
+use crate::ids::{Millis, QueueId};
 use crate::record::{Record, Records};
 use crate::shard::Shard;
 use crate::shard::bits::Bits;
@@ -16,7 +16,7 @@ const TURN_RECORDS: u32 = 1024;
 const OVERHEAD_BYTES: u64 = 64;
 
 impl Shard {
-    /// Delivers what can be delivered, at most `dispatch_records_max` messages, and pages out what memory has no room for. To be called at
+    /// Delivers what can be delivered, at most `dispatch_records_max` messages, does what is due in portions of the same size, and pages out what memory has no room for. To be called at
     /// the end of every batch of commands; true if there is more to do, so that others get a chance in between.
     pub fn dispatch(&mut self, effects: &mut impl Effects) -> bool {
         self.forget_recovered(effects);
@@ -29,8 +29,9 @@ impl Shard {
             let turn = budget.min(TURN_RECORDS);
             budget -= turn - queue.turn(turn, &mut self.common, effects);
         }
+        let more = self.attend(effects);
         self.spill(effects);
-        !self.common.active.is_empty()
+        more || !self.common.active.is_empty()
     }
 
     /// Takes the next message for `basic.get`. A message that was taken without `no_ack` is unacked until `Settle` or `Requeue`.
@@ -38,8 +39,14 @@ impl Shard {
         let Some(queue) = self.queues.get_mut(&queue) else {
             return GetOutcome::Empty;
         };
-        let ready = queue.tally().ready;
-        let Some(next) = queue.next_run() else { return GetOutcome::Empty };
+        queue.used(&mut self.common);
+        let next = loop {
+            let Some(next) = queue.next_run() else { return GetOutcome::Empty };
+            if !queue.drop_late(&next, &mut self.common, effects) {
+                break next;
+            }
+        };
+        let remaining = queue.tally().ready - 1;
         let lane = queue.lanes.current_mut();
         if !lane.chunks[next.at].is_resident() {
             lane.load(next.at, true, &mut self.common, effects);
@@ -52,12 +59,11 @@ impl Shard {
         let Some(record) = Record::first_of(bytes) else {
             unreachable!("what lies in a chunk is a record");
         };
-        let remaining = ready - 1;
         take(Got {
             record,
             sequence,
             redelivered: next.redelivered,
-            returns: 0,
+            returns: next.returns,
             remaining,
         });
         let settled = if no_ack { Bits::of(places.clone()) } else { Bits::default() };
@@ -71,7 +77,7 @@ impl Shard {
 
 impl Queue {
     /// Delivers up to `budget` messages; returns what is left of it. The queue is in the list of active ones again if it can go on.
-    fn turn(&mut self, mut budget: u32, common: &mut Common, effects: &mut impl Effects) -> u32 {
+    pub(crate) fn turn(&mut self, mut budget: u32, common: &mut Common, effects: &mut impl Effects) -> u32 {
         let consumed = !self.subscribers.is_empty();
         if self.lanes.current().paged > 0 {
             self.lanes.current_mut().read_ahead(consumed, common, effects);
@@ -86,10 +92,24 @@ impl Queue {
                 lane.read_ahead(consumed, common, effects);
                 return budget;
             }
+            if self.drop_late(&next, common, effects) {
+                continue;
+            }
             budget -= self.deliver(next, budget, common, effects);
         }
         self.activate(common);
         budget
+    }
+
+    /// Some of the next messages may be late, and their chunk is in memory: the late ones leave. Whatever is next then is to be found again.
+    fn drop_late(&mut self, next: &Next, common: &mut Common, effects: &mut impl Effects) -> bool {
+        let chunk = &self.lanes.current().chunks[next.at];
+        if chunk.due >= common.now || !chunk.is_resident() {
+            return false;
+        }
+        let (first, before_now) = (chunk.first, Millis(common.now.0 - 1));
+        self.look(first, before_now, common, effects);
+        true
     }
 
     /// Delivers messages of a run, up to `budget`, to those whose turn it is; parks those whose window is used up. Returns how many messages
@@ -144,7 +164,7 @@ impl Queue {
                 queue: self.id,
                 first,
                 redelivered: next.redelivered,
-                returns: 0,
+                returns: next.returns,
                 records,
             });
             if consumer.no_ack {

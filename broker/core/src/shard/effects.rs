@@ -133,7 +133,7 @@ pub trait Effects {
     /// Messages leave their queue for a dead-letter exchange, or for the queues behind a delayed-message exchange.
     fn dead(&mut self, letter: Letter<'_>);
     /// The queue is full and takes no more: these records of a publish are not in it. `dead_letter`: they go to its dead-letter exchange all
-    /// the same.
+    /// the same. References to their bodies are [released](Self::released) after this.
     fn refused(&mut self, queue: QueueId, settings: &Arc<Settings>, records: Records<'_>, dead_letter: bool);
     /// The queue has not been used for as long as it may (`x-expires`).
     fn expired(&mut self, queue: QueueId);

@@ -5,9 +5,10 @@ use hashbrown::HashSet;
 use crate::ids::QueueId;
 use crate::shard::Shard;
 use crate::shard::bits::Bits;
-use crate::shard::chunk::state;
+use crate::shard::chunk::{Chunk, state};
 use crate::shard::lane::{Lane, LaneId};
 use crate::shard::queue::Queue;
+use crate::shard::timers::{NEVER, Timer, What};
 
 impl Shard {
     /// Checks the state against itself.
@@ -34,9 +35,33 @@ impl Shard {
             "invariant 7: memory is counted"
         );
         self.list(self.common.active.iter(), |queue| queue.is_active);
+        self.list(self.common.crowded.iter(), |queue| queue.is_crowded);
+        self.list_lanes(self.common.lettering.iter(), |lane| lane.is_lettering);
+        self.timers();
         self.list_lanes(self.common.uncollected.iter(), |lane| lane.is_uncollected);
         self.list_lanes(self.common.unstored.iter(), |lane| lane.is_unstored);
         self.list_lanes(self.common.spillable.iter(), |lane| lane.is_spillable);
+    }
+
+    /// Every chunk with something due is in the index, once, or is being loaded for it.
+    fn timers(&self) {
+        let mut indexed = 0;
+        for lane in self.queues.values().flat_map(|queue| queue.lanes.iter()) {
+            for chunk in &lane.chunks {
+                let timer = Timer {
+                    at: chunk.due,
+                    queue: lane.id.queue,
+                    what: What::Chunk(chunk.first),
+                };
+                let waits = chunk.due != NEVER && !chunk.is(state::LOOKING);
+                assert_eq!(self.common.timers.contains(&timer), waits, "what is due is in the index: {chunk:?}");
+                assert!(chunk.is(state::TIMED) || chunk.due == NEVER);
+                assert!(!chunk.is(state::LOOKING) || chunk.is(state::LOADING));
+                indexed += usize::from(waits);
+            }
+        }
+        let chunks = self.common.timers.iter().filter(|timer| matches!(timer.what, What::Chunk(_)));
+        assert_eq!(chunks.count(), indexed, "the index knows nothing that is gone");
     }
 
     /// A list holds those queues that say so, and each of them once. (Queues that were deleted leave it when it is next walked.)
@@ -80,6 +105,7 @@ impl Queue {
 
 impl Lane {
     fn invariants(&self) {
+        let (mut aside_count, mut bodies) = (0, 0);
         let (mut end, mut live, mut ready, mut bytes, mut paged, mut submitted) = (self.id.start(), 0, self.returned.count(), 0, 0, 0);
         for (at, chunk) in self.chunks.iter().enumerate() {
             assert!(
@@ -108,8 +134,26 @@ impl Lane {
             } else {
                 chunk.index(self.cursor.min(end))
             };
-            ready += u64::from(Bits::of(taken..chunk.count()).without(chunk.settled()).count());
+            let aside = self
+                .aside
+                .as_ref()
+                .map_or_else(Bits::default, |aside| aside.places(chunk.first, chunk.count()));
+            ready += u64::from(Bits::of(taken..chunk.count()).without(chunk.settled()).without(aside).count());
+            aside_count += u64::from(aside.count());
             let returned = self.returned.places(chunk.first, chunk.count());
+            assert!(
+                aside.and(chunk.settled()).is_empty() && aside.and(returned).is_empty(),
+                "invariant 3: what is dead or delayed is nothing else"
+            );
+            if chunk.is_resident() {
+                let due = chunk.dues(self.ready_places(at), None).1;
+                assert!(chunk.due <= due || chunk.is(state::LOOKING), "nothing is due before its chunk");
+                assert!(
+                    !self.measured || chunk.bodies == chunk.body_bytes(self.ready_places(at)),
+                    "bodies are counted"
+                );
+            }
+            bodies += chunk.bodies;
             assert!(
                 returned.and(chunk.settled()).is_empty() && returned.without(Bits::of(0..taken)).is_empty(),
                 "invariant 3: ready once"
@@ -122,10 +166,22 @@ impl Lane {
             "invariant 3: ready is what came back and what was not taken"
         );
         assert_eq!(
-            self.tally.ready + self.tally.unacked,
+            self.tally.live(),
             live,
-            "invariant 3: a message is ready, unacked or settled"
+            "invariant 3: a message is ready, unacked, delayed, dead or settled"
         );
+        assert_eq!(self.tally.bodies, bodies);
+        let dead = self.aside.as_ref().map_or(0, |aside| aside.dead_count());
+        let delayed = self.aside.as_ref().map_or(0, |aside| aside.delayed.count());
+        assert_eq!(
+            (self.tally.dead, self.tally.delayed, self.tally.dead + self.tally.delayed),
+            (dead, delayed, aside_count)
+        );
+        if let Some(aside) = &self.aside {
+            let settled = |chunk: &Chunk, sequence| chunk.settled().contains(chunk.index(sequence));
+            let chunk_of = |sequence| self.chunks.get(self.find(sequence)).filter(|chunk| chunk.first <= sequence);
+            aside.invariants(|sequence| chunk_of(sequence).is_some_and(|chunk| !settled(chunk, sequence)));
+        }
         assert!(
             self.durable || self.settled.is_empty() && !self.is_uncollected,
             "nothing of a queue that is not durable is logged"

@@ -7,14 +7,17 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use crate::ids::{BodyId, QueueId, Sequence};
-use crate::record::Records;
+use crate::record::{Record, Records, flags};
+use crate::shard::aside::Aside;
 use crate::shard::bits::Bits;
 use crate::shard::chunk::{BYTES_MAX, Chunk, state};
 use crate::shard::common::Common;
 use crate::shard::effects::Effects;
 use crate::shard::fit::{self, Fit};
+use crate::shard::limits::body_bytes;
 use crate::shard::runs::Runs;
 use crate::shard::stored::HeadEntry;
+use crate::shard::timers::NEVER;
 
 /// The octets of a sequence that say where in its lane a message is.
 const PLACE_BITS: u32 = 56;
@@ -45,19 +48,33 @@ pub(crate) struct Tally {
     pub(crate) unacked: u64,
     /// Octets of all chunks' records, and of the bodies that unsettled ones refer to.
     pub(crate) bytes: u64,
+    /// Messages that came back and are not ready yet.
+    pub(crate) delayed: u64,
+    /// Messages on their way to a dead-letter exchange.
+    pub(crate) dead: u64,
+    /// Octets of the bodies of ready messages, where the queue counts them.
+    pub(crate) bodies: u64,
 }
 
 impl Tally {
+    /// Messages that are not settled.
+    pub(crate) fn live(&self) -> u64 {
+        self.ready + self.unacked + self.delayed + self.dead
+    }
+
     /// A part of this sum was `before`, and is `after`.
     pub(crate) fn changed(&mut self, before: Self, after: Self) {
         self.ready = self.ready + after.ready - before.ready;
         self.unacked = self.unacked + after.unacked - before.unacked;
         self.bytes = self.bytes + after.bytes - before.bytes;
+        self.delayed = self.delayed + after.delayed - before.delayed;
+        self.dead = self.dead + after.dead - before.dead;
+        self.bodies = self.bodies + after.bodies - before.bodies;
     }
 }
 
-/// Messages are in the order of their sequences. Those below the cursor were taken: they are settled, unacked or returned. Those from the
-/// cursor on are ready, or were settled before a restart.
+/// Messages are in the order of their sequences. Those below the cursor were taken: they are settled, unacked, returned, delayed or dead. Those
+/// from the cursor on are ready, or left on their own: settled or dead.
 #[derive(Debug)]
 pub(crate) struct Lane {
     pub(crate) id: LaneId,
@@ -74,6 +91,10 @@ pub(crate) struct Lane {
     /// Messages below the cursor that came back.
     pub(crate) returned: Runs,
     pub(crate) tally: Tally,
+    /// What is dead or delayed, and what came back how often; absent until there is something.
+    pub(crate) aside: Option<Box<Aside>>,
+    /// Octets of bodies are counted.
+    pub(crate) measured: bool,
 
     /// Settled since the last collect, and known to the journal or the table: first and end.
     pub(crate) settled: Vec<(Sequence, Sequence)>,
@@ -100,6 +121,7 @@ pub(crate) struct Lane {
     pub(crate) is_uncollected: bool,
     pub(crate) is_unstored: bool,
     pub(crate) is_spillable: bool,
+    pub(crate) is_lettering: bool,
 }
 
 /// Messages that are next to be delivered: unsettled, consecutive, in one chunk.
@@ -110,10 +132,12 @@ pub(crate) struct Next {
     pub(crate) at: usize,
     pub(crate) places: Range<u16>,
     pub(crate) redelivered: bool,
+    /// How often each of them came back, where that is counted.
+    pub(crate) returns: u32,
 }
 
 impl Lane {
-    pub(crate) fn new(id: LaneId, durable: bool) -> Self {
+    pub(crate) fn new(id: LaneId, durable: bool, measured: bool) -> Self {
         let start = id.start();
         Self {
             id,
@@ -124,6 +148,8 @@ impl Lane {
             redelivered_below: start,
             returned: Runs::default(),
             tally: Tally::default(),
+            aside: None,
+            measured,
             settled: Vec::new(),
             uncollected_from: start,
             unstored_from: start,
@@ -136,6 +162,7 @@ impl Lane {
             is_uncollected: false,
             is_unstored: false,
             is_spillable: false,
+            is_lettering: false,
         }
     }
 
@@ -191,6 +218,9 @@ impl Lane {
             self.tally.bytes += fit.bodies;
             persistent |= fit.any_persistent();
             self.next = chunk.end();
+            if fit.any & flags::TIMED != 0 || self.measured {
+                self.note_appended(&records.bytes[..fit.bytes], common);
+            }
             records = Records {
                 bytes: &records.bytes[fit.bytes..],
                 count: records.count - u32::from(fit.count),
@@ -199,6 +229,21 @@ impl Lane {
         if persistent && self.durable {
             self.mark_uncollected(common);
             self.mark_unstored(common);
+        }
+    }
+
+    /// What was appended to the last chunk names times, or is counted.
+    #[cold]
+    fn note_appended(&mut self, bytes: &[u8], common: &mut Common) {
+        let records = Records { bytes, count: 0 };
+        let at = self.chunks.len() - 1;
+        if self.measured {
+            let bodies: u64 = records.iter().map(body_bytes).sum();
+            self.chunks[at].bodies += bodies;
+            self.tally.bodies += bodies;
+        }
+        if let Some(due) = records.iter().filter_map(Record::due).min() {
+            self.set_due(at, due.min(self.chunks[at].due), common);
         }
     }
 
@@ -221,18 +266,27 @@ impl Lane {
     pub(crate) fn next_run(&mut self) -> Option<Next> {
         if let Some((first, end)) = self.returned.front() {
             let at = self.find(first);
+            let (returns, end) = self
+                .aside
+                .as_ref()
+                .map_or((0, end), |aside| aside.returns(first, end.min(self.chunks[at].end())));
             let places = self.chunks[at].places(first, end);
             return Some(Next {
                 lane: self.id.index,
                 at,
                 places,
                 redelivered: true,
+                returns,
             });
         }
         let mut at = self.find(self.cursor);
         loop {
             let chunk = self.chunks.get(at)?;
-            let places = chunk.settled().gap(chunk.index(self.cursor.max(chunk.first))..chunk.count());
+            let mut passed = chunk.settled();
+            if let Some(aside) = &self.aside {
+                passed = passed.union(aside.places(chunk.first, chunk.count()));
+            }
+            let places = passed.gap(chunk.index(self.cursor.max(chunk.first))..chunk.count());
             if places.is_empty() {
                 at += 1;
                 continue;
@@ -249,6 +303,7 @@ impl Lane {
                 at,
                 places,
                 redelivered,
+                returns: 0,
             });
         }
     }
@@ -263,6 +318,9 @@ impl Lane {
         }
         let count = places.len() as u64;
         self.tally.ready -= count;
+        if self.measured {
+            self.forget_bodies(at, Bits::of(places), count);
+        }
         if self.durable {
             self.mark_unstored(common);
         }
@@ -272,12 +330,78 @@ impl Lane {
         }
     }
 
+    /// Ready places of a chunk, any of them, are ready no more. What becomes of them comes next.
+    pub(crate) fn withdraw(&mut self, at: usize, places: Bits) {
+        let count = places.count().into();
+        if self.measured {
+            self.forget_bodies(at, places, count);
+        }
+        self.tally.ready -= count;
+        if !self.returned.is_empty() {
+            let start = self.chunks[at].first;
+            for run in places.runs() {
+                self.returned.remove(start.plus(run.start.into()), start.plus(run.end.into()));
+                self.forget_returns(at, run);
+            }
+        }
+    }
+
+    /// Places of a chunk are ready.
+    pub(crate) fn became_ready(&mut self, at: usize, places: Bits) {
+        self.tally.ready += u64::from(places.count());
+        if self.measured {
+            let bodies = self.weigh(at, places);
+            self.chunks[at].bodies += bodies;
+            self.tally.bodies += bodies;
+        }
+    }
+
+    /// The bodies of `count` places, which were ready, are not counted any more.
+    fn forget_bodies(&mut self, at: usize, places: Bits, count: u64) {
+        let chunk = &self.chunks[at];
+        let bodies = if chunk.is_resident() {
+            chunk.body_bytes(places).min(chunk.bodies)
+        } else {
+            chunk.bodies * count / u64::from(self.ready_places(at).count()).max(count)
+        };
+        self.chunks[at].bodies -= bodies;
+        self.tally.bodies -= bodies;
+    }
+
+    /// The ready places of a chunk.
+    pub(crate) fn ready_places(&self, at: usize) -> Bits {
+        let chunk = &self.chunks[at];
+        let taken = if chunk.first >= self.cursor {
+            0
+        } else {
+            chunk.index(self.cursor.min(chunk.end()))
+        };
+        let mut places = Bits::of(taken..chunk.count()).without(chunk.settled());
+        if let Some(aside) = &self.aside {
+            places = places.without(aside.places(chunk.first, chunk.count()));
+        }
+        if !self.returned.is_empty() {
+            places = places.union(self.returned.places(chunk.first, chunk.count()));
+        }
+        places
+    }
+
+    pub(crate) fn forget_returns(&mut self, at: usize, run: Range<u16>) {
+        if let Some(aside) = &mut self.aside {
+            let start = self.chunks[at].first;
+            aside.forget_returns(start.plus(run.start.into()), start.plus(run.end.into()));
+        }
+    }
+
     /// The unacked places of a run, in one chunk after the other.
-    fn unacked_places(&self, at: usize, first: Sequence, end: Sequence) -> Bits {
+    pub(crate) fn unacked_places(&self, at: usize, first: Sequence, end: Sequence) -> Bits {
         let chunk = &self.chunks[at];
         let mut bits = Bits::of(chunk.places(first, end)).without(chunk.settled());
         if !self.returned.is_empty() {
             bits = bits.without(self.returned.places(chunk.first, chunk.count()));
+        }
+        if let Some(aside) = &self.aside {
+            bits = bits.without(aside.places(chunk.first, chunk.count()));
         }
         bits
     }
@@ -300,21 +424,6 @@ impl Lane {
         }
     }
 
-    /// Unacked messages are ready again.
-    pub(crate) fn requeue(&mut self, first: Sequence, count: u32) {
-        let end = first.plus(count.into()).min(self.cursor);
-        let mut at = self.find(first);
-        while let Some(chunk) = self.chunks.get(at).filter(|chunk| chunk.first < end) {
-            let start = chunk.first;
-            for places in self.unacked_places(at, first, end).runs() {
-                self.tally.unacked -= places.len() as u64;
-                self.tally.ready += places.len() as u64;
-                self.returned.insert(start.plus(places.start.into()), start.plus(places.end.into()));
-            }
-            at += 1;
-        }
-    }
-
     /// Settles places of a chunk, which are not settled yet, for bodies, journal and store too.
     pub(crate) fn settle_places(&mut self, at: usize, places: Bits, common: &mut Common, effects: &mut impl Effects) {
         if let Some(chunk) = self.mark_settled(at, places, common, |body| effects.released(body)) {
@@ -325,6 +434,9 @@ impl Lane {
     /// The same without effects: names the bodies that the messages referred to, and returns the chunk's first sequence if the store is to
     /// forget it.
     pub(crate) fn mark_settled(&mut self, at: usize, places: Bits, common: &mut Common, released: impl FnMut(BodyId)) -> Option<Sequence> {
+        if self.aside.is_some() {
+            places.runs().for_each(|run| self.forget_returns(at, run));
+        }
         let chunk = &mut self.chunks[at];
         let before = chunk.footprint();
         let freed = chunk.settle(places, released);
@@ -364,12 +476,14 @@ impl Lane {
 
     /// Removes a chunk. Returns its first sequence if the store is to forget it.
     pub(crate) fn free(&mut self, at: usize, common: &mut Common) -> Option<Sequence> {
+        self.set_due(at, NEVER, common);
         let chunk = if at == 0 {
             self.chunks.pop_front()?
         } else {
             self.chunks.remove(at)?
         };
         self.tally.bytes -= chunk.weight();
+        self.tally.bodies -= chunk.bodies;
         common.memory.changed(chunk.footprint(), 0);
         if chunk.is(state::LEAVING) {
             common.memory.leaving -= chunk.weight();

@@ -47,7 +47,7 @@ impl Lanes {
         if index == 0 {
             return;
         }
-        let (queue, durable, first) = (self.first.id.queue, self.first.durable, self.first.tally);
+        let (queue, durable, measured, first) = (self.first.id.queue, self.first.durable, self.first.measured, self.first.tally);
         let more = self.more.get_or_insert_with(|| {
             let mut ready = Bits::default();
             if first.ready > 0 {
@@ -60,7 +60,8 @@ impl Lanes {
             })
         });
         if let Err(at) = more.place(index) {
-            more.lanes.insert(at, Box::new(Lane::new(LaneId { queue, index }, durable)));
+            more.lanes
+                .insert(at, Box::new(Lane::new(LaneId { queue, index }, durable, measured)));
         }
     }
 

@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! apply(Publish | Settle | Requeue ..)*   a batch of commands changes queues
-//! dispatch()                              deliver what can be delivered; page out what memory has no room for
+//! dispatch()                              deliver what can be delivered; do what is due; page out what memory has no room for
 //! collect(log)                            a group commit takes what became of persistent messages
 //! checkpoint()                            what only the journal knows goes to the table; older segments are free once that is flushed
 //! create* restore_entry* replay* recovered for_each_body     and this is a start
@@ -16,6 +16,7 @@
 //! octets once it is paged out.
 
 mod apart;
+mod aside;
 mod bits;
 mod body;
 mod chunk;
@@ -25,19 +26,25 @@ mod common;
 mod consumers;
 mod dispatch;
 mod effects;
+mod expiry;
 mod fit;
+mod idle;
 mod invariants;
 mod lane;
 mod lanes;
+mod letters;
+mod limits;
 mod map;
 mod paging;
 mod queue;
 mod recovery;
 mod removal;
+mod returns;
 mod runs;
 pub mod stored;
 #[cfg(test)]
 mod tests;
+mod timers;
 
 pub use command::{Command, ConsumeError, Counts, DeleteError, GetOutcome, Got, QueueSpec, ReturnCause, ShardLimits};
 pub use consumers::Activity;
@@ -47,7 +54,7 @@ pub use stored::{ChunkEntry, HeadEntry, IndexEntry, StoredChunk, StoredError};
 
 use std::sync::Arc;
 
-use crate::ids::{Millis, QueueId, Sequence};
+use crate::ids::{QueueId, Sequence};
 use crate::record::Record;
 use crate::settings::Settings;
 use common::Common;
@@ -83,18 +90,8 @@ impl Shard {
 
     /// Adds an empty queue; one that is there stays as it is.
     pub fn create(&mut self, spec: QueueSpec) {
-        self.queues.entry(spec.id).or_insert_with(|| Queue::new(spec));
-    }
-
-    /// Time has passed. To be called before a batch of commands is applied; an earlier time than before changes nothing.
-    pub fn advance(&mut self, now: Millis) {
-        self.common.now = self.common.now.max(now);
-    }
-
-    /// When [`dispatch`](Self::dispatch) has something to do even if no command comes before.
-    #[must_use]
-    pub fn next_due(&self) -> Option<Millis> {
-        None
+        let queue = self.queues.entry(spec.id).or_insert_with(|| Queue::new(spec));
+        queue.used(&mut self.common);
     }
 
     /// Somebody changed what a queue is set to do: a policy. What is in the queue keeps the expiry that it has.
@@ -102,12 +99,9 @@ impl Shard {
         if let Some(queue) = self.queues.get_mut(&queue) {
             queue.settings = settings;
             queue.configure_consumers(&mut self.common);
+            queue.configure_limits(&mut self.common);
+            queue.configure_expiry(&mut self.common);
         }
-    }
-
-    /// Somebody uses a queue without taking anything from it: it was declared again (`x-expires`).
-    pub fn touch(&mut self, queue: QueueId) {
-        let _ = self.queues.get_mut(&queue);
     }
 
     /// What is in a queue; `None` if there is no such queue.
@@ -115,13 +109,17 @@ impl Shard {
     pub fn counts(&self, queue: QueueId) -> Option<Counts> {
         let queue = self.queues.get(&queue)?;
         let consumers = queue.subscribers.len() as u32;
+        let tally = queue.tally();
+        // What a delayed-message exchange holds back is ready only in that nothing has been done with it.
+        let delays = queue.settings.as_ref().is_some_and(|settings| settings.delays);
+        let (ready, held) = if delays { (0, tally.ready) } else { (tally.ready, 0) };
         Some(Counts {
-            ready: queue.tally().ready,
-            unacked: queue.tally().unacked,
-            delayed: 0,
-            dead: 0,
+            ready,
+            unacked: tally.unacked,
+            delayed: tally.delayed + held,
+            dead: tally.dead,
             consumers,
-            bytes: queue.tally().bytes,
+            bytes: tally.bytes,
         })
     }
 
@@ -130,19 +128,13 @@ impl Shard {
         match command {
             Command::Publish { queue, records } => {
                 if let Some(queue) = self.queues.get_mut(&queue) {
-                    queue.publish(records, &mut self.common);
+                    queue.publish(records, &mut self.common, effects);
                 } else {
                     let bodies = records.iter().filter_map(Record::body_ref);
                     bodies.for_each(|body| effects.released(body.id));
                 }
             }
             Command::Settle {
-                queue,
-                consumer,
-                first,
-                count,
-            }
-            | Command::Reject {
                 queue,
                 consumer,
                 first,
@@ -158,14 +150,34 @@ impl Shard {
                 consumer,
                 first,
                 count,
-                cause: _,
+                cause,
             } => {
                 if let Some(queue) = self.queues.get_mut(&queue) {
-                    queue.requeue(first, count, &mut self.common);
+                    queue.requeue(first, count, cause, &mut self.common, effects);
                     queue.released(consumer, count, &mut self.common);
                 }
             }
-            Command::DeadLettered { .. } => {}
+            Command::Reject {
+                queue,
+                consumer,
+                first,
+                count,
+            } => {
+                if let Some(queue) = self.queues.get_mut(&queue) {
+                    queue.reject(first, count, &mut self.common, effects);
+                    queue.released(consumer, count, &mut self.common);
+                }
+            }
+            Command::DeadLettered {
+                queue,
+                first,
+                count,
+                taken,
+            } => {
+                if let Some(queue) = self.queues.get_mut(&queue) {
+                    queue.dead_lettered(first, count, taken, &mut self.common, effects);
+                }
+            }
             Command::Lend { outlet, channel } => self.lend(outlet, channel),
             Command::Resume { outlet } => self.resume(outlet),
             Command::Gone { outlet } => self.gone(outlet, effects),

@@ -8,6 +8,7 @@ use crate::shard::chunk::{Chunk, state};
 use crate::shard::common::Common;
 use crate::shard::effects::Effects;
 use crate::shard::lane::{Lane, lane_of};
+use crate::shard::timers::NEVER;
 
 /// Chunks that are read ahead at most, however small they are.
 const AHEAD_CHUNKS_MAX: usize = 32;
@@ -88,25 +89,10 @@ impl Shard {
 
     pub(crate) fn loaded(&mut self, queue: QueueId, chunk: Sequence, data: Vec<u8>, effects: &mut impl Effects) {
         let Some(queue) = self.queues.get_mut(&queue) else { return };
-        let Some(lane) = queue.lanes.get_mut(lane_of(chunk)) else { return };
-        let Some(at) = lane.find_exact(chunk) else { return };
-        let chunk = &mut lane.chunks[at];
-        if !chunk.is(state::LOADING) {
-            return;
-        }
-        chunk.state &= !state::LOADING;
-        self.common.memory.coming -= chunk.weight();
-        let before = chunk.footprint();
-        if let Err(error) = chunk.page_in(data) {
-            chunk.state |= state::DAMAGED;
-            effects.damaged(lane.id.queue, chunk.first, error);
-            return;
-        }
-        self.common.memory.changed(before, chunk.footprint());
-        lane.paged -= 1;
-        lane.keep(at);
-        lane.mark_spillable(&mut self.common);
-        queue.activate(&mut self.common);
+        let common = &mut self.common;
+        queue.lanes.update(lane_of(chunk), |lane| lane.loaded(chunk, data, common, effects));
+        queue.mark_crowded(common);
+        queue.activate(common);
     }
 
     pub(crate) fn stored(&mut self, queue: QueueId, chunk: Sequence, upto: u16) {
@@ -132,6 +118,36 @@ impl Shard {
 }
 
 impl Lane {
+    fn loaded(&mut self, chunk: Sequence, data: Vec<u8>, common: &mut Common, effects: &mut impl Effects) {
+        let Some(at) = self.find_exact(chunk) else { return };
+        let chunk = &mut self.chunks[at];
+        if !chunk.is(state::LOADING) {
+            return;
+        }
+        chunk.state &= !state::LOADING;
+        common.memory.coming -= chunk.weight();
+        let before = chunk.footprint();
+        if let Err(error) = chunk.page_in(data) {
+            chunk.state |= state::DAMAGED;
+            effects.damaged(self.id.queue, chunk.first, error);
+            self.set_due(at, NEVER, common);
+        } else {
+            common.memory.changed(before, chunk.footprint());
+            self.paged -= 1;
+            self.keep(at);
+            self.mark_spillable(common);
+            if self.chunks[at].is(state::LOOKING) {
+                self.set_due(at, self.chunks[at].due, common);
+            }
+            if self.measured {
+                self.recount(at);
+            }
+        }
+        if self.has_letters() {
+            self.mark_lettering(common);
+        }
+    }
+
     /// The chunks that its consumers need now and next, if there are consumers (`consumed`).
     fn ahead(&self, consumed: bool, common: &Common) -> Range<usize> {
         let head = self.find(self.returned.front().map_or(self.cursor, |(first, _)| first));

@@ -2,16 +2,20 @@
 
 use std::sync::Arc;
 
-use crate::ids::{QueueId, Sequence};
-use crate::record::Records;
-use crate::settings::Settings;
+use crate::ids::{Millis, QueueId, Sequence};
+use crate::record::{Record, Records};
+use crate::settings::{Overflow, Settings};
 use crate::shard::QueueSpec;
 use crate::shard::common::Common;
 use crate::shard::consumers::{Subscribers, is_single_active};
 use crate::shard::effects::Effects;
-use crate::shard::fit::{length_at, split};
+use crate::shard::expiry::{slot, stamp};
+use crate::shard::fit::split;
 use crate::shard::lane::{Lane, LaneId, Next, Tally, lane_of};
 use crate::shard::lanes::Lanes;
+
+/// Room that is kept for records that are rewritten on their way in.
+const SCRATCH_MAX: usize = 1 << 16;
 
 /// A queue.
 #[derive(Debug)]
@@ -22,22 +26,30 @@ pub(crate) struct Queue {
     pub(crate) settings: Option<Arc<Settings>>,
     pub(crate) subscribers: Subscribers,
     pub(crate) lanes: Lanes,
-    /// It is in the shard's list of those that can deliver.
+    /// When it was last used, as far as that matters, and when that is looked at next.
+    pub(crate) used_at: Millis,
+    pub(crate) expiry: Option<Millis>,
+    /// In which of the shard's lists the queue is.
     pub(crate) is_active: bool,
+    pub(crate) is_crowded: bool,
 }
 
 impl Queue {
     pub(crate) fn new(spec: QueueSpec) -> Self {
         let first = LaneId { queue: spec.id, index: 0 };
         let subscribers = Subscribers::new(is_single_active(spec.settings.as_ref()));
+        let measured = spec.settings.as_ref().is_some_and(|settings| settings.bytes_max.is_some());
         Self {
             id: spec.id,
             durable: spec.durable,
             auto_delete: spec.auto_delete,
             settings: spec.settings,
             subscribers,
-            lanes: Lanes::new(Lane::new(first, spec.durable)),
+            lanes: Lanes::new(Lane::new(first, spec.durable, measured)),
+            used_at: Millis(0),
+            expiry: None,
             is_active: false,
+            is_crowded: false,
         }
     }
 
@@ -54,13 +66,44 @@ impl Queue {
         }
     }
 
-    /// Appends a run: one copy a chunk.
-    pub(crate) fn publish(&mut self, records: Records<'_>, common: &mut Common) {
-        match self.settings.as_ref().and_then(|settings| settings.priority_max) {
+    /// Takes a run in: one copy a chunk.
+    pub(crate) fn publish(&mut self, records: Records<'_>, common: &mut Common, effects: &mut impl Effects) {
+        match self.settings.clone() {
             None => self.append(0, records, common),
-            Some(max) => self.publish_by_priority(max, records, common),
+            Some(settings) if settings.overflow == Overflow::DropHead => self.admit(&settings, records, common),
+            Some(settings) => self.publish_or_refuse(&settings, records, common, effects),
         }
         self.activate(common);
+    }
+
+    /// Takes in messages that the queue has room for, or will make room for.
+    pub(crate) fn admit(&mut self, settings: &Settings, records: Records<'_>, common: &mut Common) {
+        if let Some(ttl_ms) = settings.message_ttl_ms.filter(|_| !settings.delays) {
+            let mut stamped = std::mem::take(&mut common.scratch);
+            stamp(records, Millis(common.now.0.saturating_add(ttl_ms)), &mut stamped);
+            let records = Records {
+                bytes: &stamped,
+                count: records.count,
+            };
+            self.distribute(settings, records, common);
+            stamped.shrink_to(SCRATCH_MAX);
+            common.scratch = stamped;
+        } else {
+            self.distribute(settings, records, common);
+        }
+        self.mark_crowded(common);
+    }
+
+    /// Each message into its lane.
+    fn distribute(&mut self, settings: &Settings, records: Records<'_>, common: &mut Common) {
+        if settings.delays {
+            let now = common.now;
+            self.append_by(records, common, |record| record.due().map_or(0, |due| slot(due, now)));
+        } else if let Some(max) = settings.priority_max {
+            self.append_by(records, common, |record| record.priority().min(max));
+        } else {
+            self.append(0, records, common);
+        }
     }
 
     fn append(&mut self, lane: u8, records: Records<'_>, common: &mut Common) {
@@ -68,16 +111,12 @@ impl Queue {
         self.lanes.update(lane, |lane| lane.publish(records, common));
     }
 
-    /// Messages of one priority that follow each other are one run.
-    fn publish_by_priority(&mut self, max: u8, mut records: Records<'_>, common: &mut Common) {
-        while records.count > 0 {
-            let lane = priority_at(records.bytes).min(max);
-            let (mut count, mut offset) = (1, length_at(records.bytes));
-            while count < records.count && priority_at(&records.bytes[offset..]).min(max) == lane {
-                offset += length_at(&records.bytes[offset..]);
-                count += 1;
-            }
-            let (run, rest) = split(records, count.into());
+    /// Messages of one lane that follow each other are one run.
+    fn append_by(&mut self, mut records: Records<'_>, common: &mut Common, lane_of: impl Fn(Record<'_>) -> u8) {
+        while let Some(first) = records.iter().next() {
+            let lane = lane_of(first);
+            let count = records.iter().take_while(|record| lane_of(*record) == lane).count();
+            let (run, rest) = split(records, count as u64);
             self.append(lane, run, common);
             records = rest;
         }
@@ -92,15 +131,4 @@ impl Queue {
     pub(crate) fn settle(&mut self, first: Sequence, count: u32, common: &mut Common, effects: &mut impl Effects) {
         self.lanes.update(lane_of(first), |lane| lane.settle(first, count, common, effects));
     }
-
-    /// Unacked messages are ready again.
-    pub(crate) fn requeue(&mut self, first: Sequence, count: u32, common: &mut Common) {
-        self.lanes.update(lane_of(first), |lane| lane.requeue(first, count));
-        self.activate(common);
-    }
-}
-
-/// The priority of the record at the front of `bytes`.
-fn priority_at(bytes: &[u8]) -> u8 {
-    bytes[5]
 }

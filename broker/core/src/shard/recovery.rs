@@ -1,9 +1,9 @@
 //! Starting again: the index says which chunks and heads the table has, and the journal what came after it. Messages are not read, only
 //! those in the journal. Applying the same things again, or older ones, changes nothing (invariant 6).
 
-use crate::ids::{BodyId, Sequence};
+use crate::ids::{BodyId, Millis, Sequence};
 use crate::log::LogRecord;
-use crate::record::{self, Records};
+use crate::record::{self, Record, Records, flags};
 use crate::shard::Shard;
 use crate::shard::bits::Bits;
 use crate::shard::chunk::{BYTES_MAX, Chunk, RECORDS_MAX, state};
@@ -12,6 +12,7 @@ use crate::shard::effects::Effects;
 use crate::shard::fit::{self, Fit};
 use crate::shard::lane::{Lane, lane_of};
 use crate::shard::stored::{self, CHUNK_HEADER, ChunkEntry, IndexEntry, StoredError};
+use crate::shard::timers::NEVER;
 
 /// What became of an index entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,6 +107,7 @@ impl Shard {
                     lane.mark_unstored(common);
                 }
             });
+            queue.mark_crowded(common);
             queue.activate(common);
         }
     }
@@ -135,8 +137,12 @@ impl Lane {
         self.tally.bytes += chunk.weight();
         self.paged += 1;
         self.submitted_chunks += 1;
+        self.tally.bodies += chunk.bodies;
         common.memory.changed(0, chunk.footprint());
+        let due = chunk.due;
         self.chunks.insert(at, chunk);
+        self.chunks[at].due = NEVER;
+        self.set_due(at, due, common);
         Ok(Restored::Kept)
     }
 
@@ -187,6 +193,12 @@ impl Lane {
         common.memory.changed(before, chunk.footprint());
         self.tally.bytes += fit.bytes as u64 + fit.bodies;
         self.next = self.next.max(chunk.end());
+        if fit.any & flags::TIMED != 0 {
+            let records = Records { count: 0, ..records };
+            let dues = records.iter().take(fit.count.into()).filter_map(Record::due);
+            let due = dues.fold(self.chunks[at].due, Millis::min);
+            self.set_due(at, due, common);
+        }
         self.mark_unstored(common);
         fit
     }
@@ -248,6 +260,14 @@ impl Lane {
                 chunk.state |= state::CLOSED;
             }
             self.tally.ready += u64::from(chunk.live());
+        }
+        if self.measured {
+            // What the index does not say is not known yet.
+            for at in 0..self.chunks.len() {
+                if self.chunks[at].is_resident() || self.chunks[at].bodies == 0 {
+                    self.recount(at);
+                }
+            }
         }
         self.cursor = self.chunks.front().map_or(next, |chunk| chunk.first);
         self.uncollected_from = next;

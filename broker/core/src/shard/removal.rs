@@ -39,12 +39,16 @@ impl Shard {
         Ok(ready)
     }
 
-    /// Settles the ready messages of a queue (AMQP 0-9-1, `queue.purge`); says how many there were.
+    /// Settles the ready messages of a queue (AMQP 0-9-1, `queue.purge`), and those that came back and are not ready yet; says how many there
+    /// were. None of them is dead-lettered (as in RabbitMQ).
     pub fn purge(&mut self, queue: QueueId, effects: &mut impl Effects) -> u32 {
         let Some(queue) = self.queues.get_mut(&queue) else { return 0 };
-        let ready = u32::try_from(queue.tally().ready).unwrap_or(u32::MAX);
+        let ready = u32::try_from(queue.tally().ready + queue.tally().delayed).unwrap_or(u32::MAX);
         let common = &mut self.common;
-        queue.lanes.update_all(|lane| lane.purge(common, effects));
+        queue.lanes.update_all(|lane| {
+            lane.end_delays(common);
+            lane.purge(common, effects);
+        });
         ready
     }
 }
@@ -65,6 +69,9 @@ impl Queue {
 
 impl Lane {
     fn purge(&mut self, common: &mut Common, effects: &mut impl Effects) {
+        if self.aside.as_ref().is_some_and(|aside| aside.has_dead()) {
+            return self.purge_around_dead(common, effects);
+        }
         let returned = self.returned.take();
         for (first, end) in returned {
             self.settle_ready(first, end, common, effects);
@@ -91,6 +98,26 @@ impl Lane {
         forget_all(self.id.queue, forget, first, last, effects);
         self.cursor = self.next;
         self.tally.ready = 0;
+        for chunk in &mut self.chunks {
+            self.tally.bodies -= std::mem::take(&mut chunk.bodies);
+        }
+        if self.durable {
+            self.mark_unstored(common);
+        }
+    }
+
+    /// The same where dead messages lie between the ready ones.
+    fn purge_around_dead(&mut self, common: &mut Common, effects: &mut impl Effects) {
+        let mut at = 0;
+        while let Some(chunk) = self.chunks.get(at) {
+            let (after, places) = (chunk.end(), self.ready_places(at));
+            if !places.is_empty() {
+                self.withdraw(at, places);
+                self.settle_places(at, places, common, effects);
+            }
+            at = self.find(after);
+        }
+        self.cursor = self.next;
         if self.durable {
             self.mark_unstored(common);
         }

@@ -33,6 +33,28 @@ impl Runs {
         self.0.first_key_value().map(|(&first, &end)| (Sequence(first), Sequence(end)))
     }
 
+    /// The runs in `first..end`.
+    pub(crate) fn within(&self, first: Sequence, end: Sequence) -> impl Iterator<Item = (Sequence, Sequence)> {
+        let before = self.0.range(..first.0).next_back().filter(|&(_, &end)| end > first.0);
+        let runs = before.into_iter().chain(self.0.range(first.0..end.0));
+        runs.map(move |(&run, &run_end)| (Sequence(run).max(first), Sequence(run_end).min(end)))
+    }
+
+    /// Takes `first..end` away.
+    pub(crate) fn remove(&mut self, first: Sequence, end: Sequence) {
+        while let Some((run, run_end)) = self.0.range(..end.0).next_back().map(|(&run, &end)| (run, end))
+            && run_end > first.0
+        {
+            self.0.remove(&run);
+            if run < first.0 {
+                self.0.insert(run, first.0);
+            }
+            if run_end > end.0 {
+                self.0.insert(end.0, run_end);
+            }
+        }
+    }
+
     /// Takes everything below `upto` away.
     pub(crate) fn remove_below(&mut self, upto: Sequence) {
         while let Some((first, end)) = self.front().filter(|&(first, _)| first < upto) {
@@ -106,6 +128,28 @@ mod tests {
         assert_eq!(set.count(), 6);
         set.remove_below(Sequence(7));
         assert_eq!(list(&set), [(7, 8), (10, 11)]);
+    }
+
+    #[test]
+    fn parts_are_found_and_taken_away() {
+        type Run = (u64, u64);
+        let cases: [(Run, &[Run], &[Run]); 5] = [
+            ((0, 20), &[(1, 4), (6, 8), (10, 11)], &[]),
+            ((2, 7), &[(2, 4), (6, 7)], &[(1, 2), (7, 8), (10, 11)]),
+            ((4, 6), &[], &[(1, 4), (6, 8), (10, 11)]),
+            ((2, 3), &[(2, 3)], &[(1, 2), (3, 4), (6, 8), (10, 11)]),
+            ((8, 10), &[], &[(1, 4), (6, 8), (10, 11)]),
+        ];
+        for ((first, end), within, left) in cases {
+            let mut set = runs(&[(1, 4), (6, 8), (10, 11)]);
+            let found: Vec<_> = set
+                .within(Sequence(first), Sequence(end))
+                .map(|(first, end)| (first.0, end.0))
+                .collect();
+            assert_eq!(found, within, "{first}..{end}");
+            set.remove(Sequence(first), Sequence(end));
+            assert_eq!(list(&set), left, "without {first}..{end}");
+        }
     }
 
     #[test]

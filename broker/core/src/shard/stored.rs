@@ -6,10 +6,15 @@
 //! index entry   version u8 = 1  kind u8 = 1 chunk  count u16  bytes u32  then a bit a message, if any is gone: set = gone
 //! index entry   version u8 = 1  kind u8 = 3 apart  count u16  bytes u32  then a bit a message: set = gone
 //!               then a bit a message: set = listed  then for each listed message: body u64  size u64
+//! index entry   version u8 = 1  kind u8 = 4 timed  count u16  bytes u32  due u64  bodies u64  then a bit a message: set = gone
+//! index entry   version u8 = 1  kind u8 = 5 timed  count u16  bytes u32  due u64  bodies u64  then as in kind 3
 //! head entry    version u8 = 1  kind u8 = 2 head   0 u16      0 u32      next u64  taken u64
 //! ```
 //! The entry of a chunk is of kind 3 if the body of any unsettled message lies apart, and lists those messages, so that nobody need read the
 //! chunk to know what it refers to. A message that is listed and gone is a transient one: it refers to its body until the process ends.
+//!
+//! Kinds 4 and 5 are those of queues that need to know when messages are due or how large their bodies are. `due` is a time before which no
+//! message that is not gone is due (`u64::MAX`: none ever), `bodies` the octets of the bodies of those that are not gone.
 //!
 //! All other integers are little-endian. The head entry of a lane lies at the sequence before its first message; that
 //! of lane 0 at `u64::MAX`. A kind or a version is never used again
@@ -17,10 +22,11 @@
 
 use std::sync::Arc;
 
-use crate::ids::{QueueId, Sequence};
+use crate::ids::{Millis, QueueId, Sequence};
 use crate::record::BodyRef;
 use crate::shard::apart::Apart;
 use crate::shard::bits::Bits;
+use crate::shard::timers::NEVER;
 
 /// The octets before the records in a chunk's value, and in memory.
 pub const CHUNK_HEADER: usize = 16;
@@ -45,6 +51,8 @@ mod kind {
     pub(super) const CHUNK: u8 = 1;
     pub(super) const HEAD: u8 = 2;
     pub(super) const APART: u8 = 3;
+    pub(super) const TIMED: u8 = 4;
+    pub(super) const TIMED_APART: u8 = 5;
 }
 
 /// What the store is asked to put: one index entry, and the chunk's value unless the table has it as it is.
@@ -97,6 +105,10 @@ pub struct ChunkEntry {
     pub bytes: u32,
     /// Those that must not come back after a restart: settled ones and transient ones.
     pub(crate) gone: Bits,
+    /// No message that is not gone is due before.
+    pub(crate) due: Millis,
+    /// Octets of the bodies of those that are not gone, where the queue counts them.
+    pub(crate) bodies: u64,
     /// Whose bodies lie apart; absent if there is none.
     pub(crate) apart: Option<Box<Apart>>,
 }
@@ -184,12 +196,18 @@ impl IndexEntry {
                 out.extend_from_slice(&entry.count.to_le_bytes());
                 out.extend_from_slice(&entry.bytes.to_le_bytes());
                 let octets = gone_octets(entry.count);
+                let timed = entry.due != NEVER || entry.bodies > 0;
+                if timed {
+                    out[1] = kind::TIMED;
+                    out.extend_from_slice(&entry.due.0.to_le_bytes());
+                    out.extend_from_slice(&entry.bodies.to_le_bytes());
+                }
                 if let Some(apart) = &entry.apart {
-                    out[1] = kind::APART;
+                    out[1] = if timed { kind::TIMED_APART } else { kind::APART };
                     out.extend(entry.gone.octets().take(octets));
                     out.extend(apart.places().octets().take(octets));
                     out.extend(apart.refs().iter().flat_map(|body| body.encode()));
-                } else if !entry.gone.is_empty() {
+                } else if timed || !entry.gone.is_empty() {
                     out.extend(entry.gone.octets().take(octets));
                 }
             }
@@ -218,7 +236,7 @@ impl IndexEntry {
             return Err(StoredError::Version(version));
         }
         match kind {
-            kind::CHUNK | kind::APART => {
+            kind::CHUNK | kind::APART | kind::TIMED | kind::TIMED_APART => {
                 let count = u16::from_le_bytes([c0, c1]);
                 if count == 0 || count > 256 {
                     return Err(StoredError::Count {
@@ -227,23 +245,34 @@ impl IndexEntry {
                     });
                 }
                 let octets = gone_octets(count);
-                let (gone, apart) = if kind == kind::APART {
-                    let (gone, rest) = rest.split_at_checked(octets).ok_or(size(8 + 2 * octets))?;
-                    let (places, refs) = rest.split_at_checked(octets).ok_or(size(8 + 2 * octets))?;
+                let timed = kind == kind::TIMED || kind == kind::TIMED_APART;
+                let (due, bodies, rest) = if timed {
+                    let (due, rest) = rest.split_first_chunk::<8>().ok_or(size(24 + octets))?;
+                    let (bodies, rest) = rest.split_first_chunk::<8>().ok_or(size(24 + octets))?;
+                    (Millis(u64::from_le_bytes(*due)), u64::from_le_bytes(*bodies), rest)
+                } else {
+                    (NEVER, 0, rest)
+                };
+                let before = value.len() - rest.len();
+                let (gone, apart) = if kind == kind::APART || kind == kind::TIMED_APART {
+                    let (gone, rest) = rest.split_at_checked(octets).ok_or(size(before + 2 * octets))?;
+                    let (places, refs) = rest.split_at_checked(octets).ok_or(size(before + 2 * octets))?;
                     let places = Bits::from_octets(places, count);
                     let (refs, odd) = refs.as_chunks();
                     let apart = Apart::new(places, refs.iter().map(BodyRef::decode).collect()).filter(|_| odd.is_empty());
-                    let whole = 8 + 2 * octets + size_of::<BodyRef>() * usize::from(places.count());
+                    let whole = before + 2 * octets + size_of::<BodyRef>() * usize::from(places.count());
                     (gone, Some(Box::new(apart.ok_or(size(whole))?)))
-                } else if rest.is_empty() || rest.len() == octets {
+                } else if rest.is_empty() && !timed || rest.len() == octets {
                     (rest, None)
                 } else {
-                    return Err(size(8 + octets));
+                    return Err(size(before + octets));
                 };
                 Ok(Self::Chunk(ChunkEntry {
                     count,
                     bytes: u32::from_le_bytes(bytes),
                     gone: Bits::from_octets(gone, count),
+                    due,
+                    bodies,
                     apart,
                 }))
             }
@@ -310,8 +339,17 @@ mod tests {
             count: 10,
             bytes: 0x1234,
             gone,
+            due: NEVER,
+            bodies: 0,
             apart: apart.map(Box::new),
         })
+    }
+
+    fn timed(due: Millis, bodies: u64, entry: IndexEntry) -> IndexEntry {
+        match entry {
+            IndexEntry::Chunk(entry) => IndexEntry::Chunk(ChunkEntry { due, bodies, ..entry }),
+            head => head,
+        }
     }
 
     fn examples() -> Vec<(IndexEntry, Vec<u8>)> {
@@ -336,6 +374,20 @@ mod tests {
                 listed(Bits::of(7..10)),
                 [&[1, 3, 10, 0, 0x34, 0x12, 0, 0, 0x80, 3, 2, 2][..], &refs].concat(),
             ),
+            (
+                timed(Millis(0x0102), 0, entry(Bits::of(7..9), None)),
+                [&[1, 4, 10, 0, 0x34, 0x12, 0, 0, 2, 1][..], &[0; 14], &[0x80, 1]].concat(),
+            ),
+            (
+                timed(NEVER, 7, listed(Bits::default())),
+                [
+                    &[1, 5, 10, 0, 0x34, 0x12, 0, 0][..],
+                    &[0xff; 8],
+                    &[7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 2],
+                    &refs,
+                ]
+                .concat(),
+            ),
         ]
     }
 
@@ -350,8 +402,8 @@ mod tests {
     #[test]
     fn an_entry_of_another_size_is_refused() {
         for (entry, value) in examples() {
-            let with_bodies = value[1] == kind::APART;
-            for end in (0..value.len()).filter(|&end| with_bodies || end != 8) {
+            let whole = value[1] != kind::CHUNK;
+            for end in (0..value.len()).filter(|&end| whole || end != 8) {
                 assert!(IndexEntry::decode(&value[..end]).is_err(), "{entry:?} cut at {end}");
             }
             let longer = [&value[..], &[0; 3]].concat();

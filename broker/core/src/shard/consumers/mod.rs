@@ -100,6 +100,7 @@ impl Shard {
             return false;
         };
         self.common.leave(consumer.outlet, queue.id, consumer.id);
+        queue.used(&mut self.common);
         // Another one may be the single active consumer now.
         queue.activate(&mut self.common);
         tell_if_unused(queue, effects);
@@ -160,6 +161,7 @@ impl Shard {
             if let Some(queue) = self.queues.get_mut(&queue)
                 && queue.subscribers.remove(consumer).is_some()
             {
+                queue.used(&mut self.common);
                 queue.activate(&mut self.common);
                 tell_if_unused(queue, effects);
             }

@@ -4,13 +4,19 @@
 
 mod apart;
 mod consumers;
+mod delays;
 mod delivery;
+mod expiry;
+mod idle;
 mod journal;
+mod letters;
+mod limits;
 mod model;
 mod paging;
 mod priorities;
 mod recovery;
 mod removal;
+mod returns;
 mod settlement;
 
 use std::collections::BTreeMap;
@@ -18,10 +24,10 @@ use std::sync::Arc;
 
 use stoa_amqp::{ShortString, Table};
 
-use crate::ids::{BodyId, ConnectionId, ConsumerId, OutletId, QueueId, Sequence};
+use crate::ids::{BodyId, ConnectionId, ConsumerId, Millis, OutletId, QueueId, Sequence};
 use crate::log::{self, LogRecord, LogWriter};
-use crate::record::{self, Records, flags};
-use crate::settings::Settings;
+use crate::record::{self, Head, Records, flags};
+use crate::settings::{DeadLetterTo, Overflow, Retry, RetryOf, Settings};
 use crate::shard::stored::{self, HEAD};
 use crate::shard::{
     Command, ConsumeError, Consumer, Delivery, Effects, GetOutcome, IndexEntry, Letter, QueueSpec, ReturnCause, Shard, ShardLimits,
@@ -35,6 +41,15 @@ fn number(record: record::Record<'_>) -> u64 {
     record.body().first_chunk().map_or(u64::MAX, |octets| u64::from_le_bytes(*octets))
 }
 
+/// Dead letters go somewhere.
+fn dead_letters() -> Option<DeadLetterTo> {
+    Some(DeadLetterTo {
+        exchange: ShortString::from("dlx"),
+        routing_key: None,
+        at_least_once: true,
+    })
+}
+
 fn words(numbers: &[u64]) -> String {
     numbers.iter().map(|number| format!(" {number}")).collect()
 }
@@ -45,6 +60,8 @@ struct Sink {
     lines: Vec<String>,
     /// Deliveries are written with the numbers of their messages, which are not their sequences: `1 <- 3 4`.
     by_number: bool,
+    /// Dead letters that were handed out.
+    letters: Vec<(Sequence, u32)>,
     /// Where the messages are that were delivered by number.
     places: BTreeMap<u64, Sequence>,
     index: BTreeMap<[u8; 16], Vec<u8>>,
@@ -70,13 +87,19 @@ impl Effects for Sink {
         granted
     }
     fn dead(&mut self, letter: Letter<'_>) {
-        panic!("nothing dies here: {:?}", letter.reason);
+        let numbers: Vec<_> = letter.records.iter().map(number).collect();
+        assert_eq!(numbers.len(), letter.records.count as usize);
+        self.letters.push((letter.first, letter.records.count));
+        self.say(format!("dead{}: {}", words(&numbers), letter.reason.name()));
     }
-    fn refused(&mut self, queue: QueueId, _settings: &Arc<Settings>, _records: Records<'_>, _dead_letter: bool) {
-        panic!("queue {queue} takes everything");
+    fn refused(&mut self, _queue: QueueId, _settings: &Arc<Settings>, records: Records<'_>, dead_letter: bool) {
+        let numbers: Vec<_> = records.iter().map(number).collect();
+        assert_eq!(numbers.len(), records.count as usize);
+        let dead_letter = if dead_letter { ", dead-lettered" } else { "" };
+        self.say(format!("no room for{}{dead_letter}", words(&numbers)));
     }
     fn expired(&mut self, queue: QueueId) {
-        panic!("queue {queue} stays");
+        self.say(format!("expired {queue}"));
     }
 
     fn deliver(&mut self, delivery: Delivery<'_>) {
@@ -84,13 +107,18 @@ impl Effects for Sink {
             consumer,
             first,
             redelivered,
+            returns,
             records,
             ..
         } = delivery;
         let numbers: Vec<_> = records.iter().map(number).collect();
         if self.by_number {
             self.places.extend(numbers.iter().copied().zip((first.0..).map(Sequence)));
-            let again = if redelivered { " again" } else { "" };
+            let again = match (redelivered, returns) {
+                (false, _) => String::new(),
+                (true, 0) => " again".into(),
+                (true, returns) => format!(" again after {returns}"),
+            };
             return self.say(format!("{} <-{}{again}", consumer.id, words(&numbers)));
         }
         assert_eq!(
@@ -229,6 +257,96 @@ impl Bench {
             count: priorities.len() as u32,
         };
         self.apply(Command::Publish { queue: QUEUE, records });
+    }
+
+    /// A message each, due at these times.
+    fn timed(&mut self, dues: &[Option<u64>]) {
+        let mut run = Vec::new();
+        for (number, due) in (self.published..).zip(dues) {
+            let head = Head {
+                flags: flags::PERSISTENT,
+                priority: 0,
+                due: due.map(Millis),
+                envelope: b"\0\x01q",
+                header: b"header",
+            };
+            head.push(&mut run, &number.to_le_bytes());
+        }
+        self.published += dues.len() as u64;
+        let records = Records {
+            bytes: &run,
+            count: dues.len() as u32,
+        };
+        self.apply(Command::Publish { queue: QUEUE, records });
+    }
+
+    /// It is so late now. What is due is done, and what is delivered by that.
+    fn advance(&mut self, now: u64) {
+        self.shard.advance(Millis(now));
+        self.dispatch();
+    }
+
+    fn next_due(&self) -> Option<u64> {
+        self.shard.next_due().map(|due| due.0)
+    }
+
+    /// A consumer refuses a message that was delivered by number.
+    fn reject(&mut self, number: u64) {
+        let (first, count) = (self.sink.places[&number], 1);
+        let (queue, consumer) = (QUEUE, Some(ConsumerId(7)));
+        self.apply(Command::Reject {
+            queue,
+            consumer,
+            first,
+            count,
+        });
+    }
+
+    /// A message that was delivered by number comes back.
+    fn give_back(&mut self, number: u64, cause: ReturnCause) {
+        let (first, count) = (self.sink.places[&number], 1);
+        let (queue, consumer) = (QUEUE, Some(ConsumerId(7)));
+        self.apply(Command::Requeue {
+            queue,
+            consumer,
+            first,
+            count,
+            cause,
+        });
+    }
+
+    /// All letters that were handed out are answered.
+    fn answer(&mut self, taken: bool) {
+        for (first, count) in std::mem::take(&mut self.sink.letters) {
+            self.apply(Command::DeadLettered {
+                queue: QUEUE,
+                first,
+                count,
+                taken,
+            });
+        }
+    }
+
+    /// The store brings what was asked for, until nothing more is.
+    fn load_all(&mut self) {
+        loop {
+            let loads = |line: &String| line.strip_prefix("load ")?.parse::<u64>().ok();
+            let wanted: Vec<_> = self.sink.lines.iter().filter_map(loads).collect();
+            self.sink.lines.retain(|line| !line.starts_with("load "));
+            if wanted.is_empty() {
+                return;
+            }
+            wanted.into_iter().for_each(|chunk| self.load(chunk));
+            self.dispatch();
+        }
+    }
+
+    fn expect_all_counts(&self, ready: u64, unacked: u64, delayed: u64, dead: u64) {
+        let counts = self.shard.counts(QUEUE).expect("the queue is there");
+        assert_eq!(
+            (counts.ready, counts.unacked, counts.delayed, counts.dead),
+            (ready, unacked, delayed, dead)
+        );
     }
 
     /// Where a message is that was delivered by number.

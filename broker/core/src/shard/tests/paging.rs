@@ -235,7 +235,7 @@ fn many_queues_page_out_even_heads_and_tails() {
 
 #[test]
 fn a_chunk_on_disk_costs_next_to_nothing() {
-    assert_eq!(size_of::<crate::shard::chunk::Chunk>(), 32);
+    assert_eq!(size_of::<crate::shard::chunk::Chunk>(), 48);
     let mut t = Bench::small();
     for _ in 0..100 {
         t.publish(2000);

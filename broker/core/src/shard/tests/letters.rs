@@ -1,0 +1,116 @@
+//! Messages that die: why, in what portions, what is answered, what a crash brings back.
+
+use super::*;
+
+fn lettered() -> Bench {
+    let mut t = Bench::set(ShardLimits::default(), |settings| settings.dead_letter = dead_letters());
+    t.advance(1000);
+    t
+}
+
+#[test]
+fn what_a_consumer_refuses_is_handed_out_and_gone_when_it_was_taken() {
+    let mut t = lettered();
+    t.publish(4);
+    let first = t.collect_log();
+    t.consume(7, |_| {});
+    t.dispatch();
+    t.reject(1);
+    t.reject(2);
+    t.expect_all_counts(0, 2, 0, 2);
+    t.dispatch();
+    t.expect(&["7 <- 0 1 2 3", "dead 1: rejected", "dead 2: rejected"]);
+    // Nothing is settled yet: a crash brings it back.
+    assert!(t.collect_log().is_empty());
+    assert_eq!(t.restart(&[&first]).shard.counts(QUEUE).map(|counts| counts.ready), Some(4));
+    t.answer(true);
+    t.expect_all_counts(0, 2, 0, 0);
+    assert_eq!(t.collect(), ["settled 1..3"]);
+    // Settling what is gone or was dead does nothing.
+    t.settle(7, 0, 4);
+    t.expect_all_counts(0, 0, 0, 0);
+}
+
+#[test]
+fn what_nobody_took_is_offered_again() {
+    let mut t = lettered();
+    t.publish(3);
+    t.consume(7, |_| {});
+    t.dispatch();
+    t.reject(0);
+    t.reject(2);
+    t.dispatch();
+    t.expect(&["7 <- 0 1 2", "dead 0: rejected", "dead 2: rejected"]);
+    t.answer(false);
+    assert_eq!(t.next_due(), Some(2000));
+    t.advance(1999);
+    t.expect(&[]);
+    t.advance(2000);
+    t.expect(&["dead 0: rejected", "dead 2: rejected"]);
+    t.expect_all_counts(0, 1, 0, 2);
+    t.answer(true);
+    t.expect_all_counts(0, 1, 0, 0);
+}
+
+#[test]
+fn without_a_dead_letter_exchange_refusing_is_settling() {
+    let mut t = Bench::set(ShardLimits::default(), |_| {});
+    t.publish(2);
+    t.collect_log();
+    t.consume(7, |_| {});
+    t.dispatch();
+    t.reject(0);
+    t.expect_all_counts(0, 1, 0, 0);
+    assert_eq!(t.collect(), ["settled 0..1"]);
+}
+
+#[test]
+fn the_exchange_may_be_taken_away_meanwhile() {
+    let mut t = lettered();
+    t.publish(2);
+    t.consume(7, |_| {});
+    t.dispatch();
+    t.reject(0);
+    t.shard.configure(QUEUE, None);
+    t.dispatch();
+    t.expect(&["7 <- 0 1"]);
+    t.expect_all_counts(0, 1, 0, 0);
+}
+
+#[test]
+fn purging_leaves_the_dead_alone() {
+    let mut t = lettered();
+    t.timed(&[None, Some(1100), None, Some(1100), None]);
+    t.advance(1100);
+    t.expect(&["dead 1: expired", "dead 3: expired"]);
+    assert_eq!(t.shard.purge(QUEUE, &mut t.sink), 3);
+    t.shard.invariants();
+    t.expect_all_counts(0, 0, 0, 2);
+    t.publish(1);
+    assert_eq!(t.get(true), Ok((5, false)));
+    t.answer(true);
+    t.expect_all_counts(0, 0, 0, 0);
+}
+
+#[test]
+fn many_die_in_portions() {
+    let mut t = Bench::set(
+        ShardLimits {
+            dispatch_records_max: 300,
+            ..ShardLimits::default()
+        },
+        |settings| settings.dead_letter = dead_letters(),
+    );
+    t.advance(1000);
+    t.timed(&[Some(1100); 2000]);
+    t.shard.advance(Millis(1100));
+    let mut rounds = 0;
+    while t.shard.dispatch(&mut t.sink) {
+        t.shard.invariants();
+        rounds += 1;
+    }
+    assert!(rounds >= 3, "{rounds} rounds");
+    assert_eq!(t.sink.letters.iter().map(|(_, count)| count).sum::<u32>(), 2000);
+    t.answer(true);
+    t.expect_all_counts(0, 0, 0, 0);
+}

@@ -1,0 +1,101 @@
+//! What a shard does because time has passed: one ordered index of chunks with something due, returned messages whose wait is over, dead ones
+//! that are offered again, and queues that were not used. In memory only: a restart finds the chunks' dues in the index of the store.
+
+use crate::ids::{Millis, QueueId, Sequence};
+use crate::shard::Shard;
+use crate::shard::common::Common;
+use crate::shard::effects::Effects;
+
+/// No time.
+pub(crate) const NEVER: Millis = Millis(u64::MAX);
+
+/// Something to be done for a queue, at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Timer {
+    pub(crate) at: Millis,
+    pub(crate) queue: QueueId,
+    pub(crate) what: What,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum What {
+    /// A ready message of the chunk that starts here may be due.
+    Chunk(Sequence),
+    /// Those of these messages that are delayed are ready again.
+    Return(Sequence, Sequence),
+    /// Those of these messages that are dead are offered again.
+    Letters(Sequence, Sequence),
+    /// The queue may not have been used for as long as it may.
+    Unused,
+}
+
+/// While this many times of what is read ahead for a queue is being loaded, nothing is loaded to see what of it is due.
+const LOADS_MAX: u64 = 4;
+
+impl Common {
+    /// So much is being loaded that what falls due waits.
+    fn loads_enough(&self) -> bool {
+        self.memory.coming > 0 && self.memory.coming >= LOADS_MAX * self.limits.read_ahead_bytes
+    }
+}
+
+impl Shard {
+    /// Time has passed. To be called before a batch of commands is applied; an earlier time than before changes nothing.
+    pub fn advance(&mut self, now: Millis) {
+        let common = &mut self.common;
+        let started = common.now == Millis(0) && now > common.now;
+        common.now = common.now.max(now);
+        if started {
+            self.queues.values_mut().for_each(|queue| queue.used(common));
+        }
+    }
+
+    /// When [`dispatch`](Self::dispatch) has something to do even if no command comes before.
+    #[must_use]
+    pub fn next_due(&self) -> Option<Millis> {
+        let next = self.common.timers.first()?.at;
+        // What is loaded comes as a command.
+        (next > self.common.now || !self.common.loads_enough()).then_some(next)
+    }
+
+    /// Does what is due, drops what is above queues' limits and hands out what is dead: of each as much as `dispatch_records_max` allows. True
+    /// if there is more to do.
+    pub(crate) fn attend(&mut self, effects: &mut impl Effects) -> bool {
+        if self.common.timers.is_empty() && self.common.crowded.is_empty() && self.common.lettering.is_empty() {
+            return false;
+        }
+        self.shrink(effects);
+        let late = self.ring(effects);
+        self.post(effects);
+        late || !self.common.crowded.is_empty() || !self.common.lettering.is_empty()
+    }
+
+    /// Does what is due. What could still be delivered at this very moment is left. True if something remains.
+    fn ring(&mut self, effects: &mut impl Effects) -> bool {
+        let now = self.common.now;
+        let upto = if self.common.active.is_empty() {
+            now
+        } else {
+            Millis(now.0.saturating_sub(1))
+        };
+        let mut budget = self.common.limits.dispatch_records_max;
+        while let Some(&timer) = self.common.timers.first().filter(|timer| timer.at <= upto) {
+            if self.common.loads_enough() {
+                return false;
+            }
+            if budget == 0 {
+                return true;
+            }
+            self.common.timers.pop_first();
+            let Some(queue) = self.queues.get_mut(&timer.queue) else { continue };
+            let done = match timer.what {
+                What::Chunk(first) => queue.look(first, upto, &mut self.common, effects),
+                What::Return(first, end) => queue.end_delay(first, end, &mut self.common),
+                What::Letters(first, end) => queue.offer_again(first, end, &mut self.common),
+                What::Unused => queue.elapse(timer.at, &mut self.common, effects),
+            };
+            budget = budget.saturating_sub(done.max(1));
+        }
+        false
+    }
+}
