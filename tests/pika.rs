@@ -48,6 +48,11 @@ fn confirms() {
 }
 
 #[test]
+fn dead_letters() {
+    script("dead_letters.py");
+}
+
+#[test]
 fn get() {
     script("get.py");
 }

@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used, unreachable_pub, clippy::print_stdout)]
 
 mod history;
+mod letters;
 mod load;
 mod message;
 #[path = "../support/mod.rs"]
