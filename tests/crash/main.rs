@@ -13,6 +13,7 @@ mod load;
 mod message;
 #[path = "../support/mod.rs"]
 mod support;
+mod transactions;
 
 use std::time::{Duration, Instant};
 

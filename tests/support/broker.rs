@@ -232,9 +232,14 @@ impl Process {
         self.child.id()
     }
 
+    /// Asks it to stop (SIGTERM).
+    pub fn ask_to_stop(&self) {
+        assert!(Command::new("kill").arg(self.id().to_string()).status().unwrap().success());
+    }
+
     /// Asks it to stop (SIGTERM) and waits until it has.
     pub fn terminate(&mut self) -> (ExitStatus, String) {
-        assert!(Command::new("kill").arg(self.id().to_string()).status().unwrap().success());
+        self.ask_to_stop();
         self.ended()
     }
 
