@@ -53,6 +53,16 @@ fn dead_letters() {
 }
 
 #[test]
+fn transactions() {
+    script("transactions.py");
+}
+
+#[test]
+fn direct_replies() {
+    script("direct_replies.py");
+}
+
+#[test]
 fn get() {
     script("get.py");
 }

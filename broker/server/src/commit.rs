@@ -351,3 +351,54 @@ fn fail(broker: &Broker, waiters: &[Arc<Outlet>], error: &CommitError) {
         outlet.close_with(ReplyCode::InternalError, format!("the store failed: {error}"));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn commits() -> Commits {
+        Commits::new(CommitNumber::FIRST)
+    }
+
+    #[test]
+    fn no_commit_asks_the_shards_while_a_transaction_is_applied() {
+        let commits = commits();
+        let (first, second) = (commits.transaction(), commits.transaction());
+        assert!(commits.gate.try_write().is_none());
+        drop(first);
+        assert!(commits.gate.try_write().is_none(), "each of them counts");
+        drop(second);
+        assert!(commits.gate.try_write().is_some());
+    }
+
+    #[test]
+    fn the_tables_wait_for_the_commit_of_a_transaction_and_for_no_other() {
+        let commits = commits();
+        assert!(commits.await_transactions(), "there is none");
+        let taken_in = commits.open_epoch();
+        drop(commits.transaction());
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| commits.await_transactions());
+            // It asks for the commit itself: nobody else does.
+            let turn = commits.next(Duration::from_secs(3600));
+            assert_eq!(turn.epoch, taken_in);
+            assert!(!waiting.is_finished());
+            commits.is_durable(turn.epoch);
+            assert!(waiting.join().is_ok_and(|durable| durable));
+        });
+        commits.has_ended();
+        assert!(commits.await_transactions(), "what is durable stays so");
+        drop(commits.transaction());
+        assert!(!commits.await_transactions(), "this one never will be");
+    }
+
+    #[test]
+    fn a_transaction_that_comes_behind_the_end_of_an_epoch_belongs_to_the_next() {
+        let commits = commits();
+        commits.note_dirty();
+        let turn = commits.next(Duration::ZERO);
+        drop(commits.transaction());
+        commits.is_durable(turn.epoch);
+        assert!(commits.transactions.load(Ordering::SeqCst) > turn.epoch.0);
+    }
+}
