@@ -1,5 +1,6 @@
 //! The binary `stoa`: command line, tracing, signals. It composes the crates and does nothing else.
 
+mod configuration;
 mod options;
 
 use std::io::{IsTerminal, Write};
@@ -7,7 +8,9 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
-use options::{Cli, ServeArgs};
+use configuration::Configuration;
+use options::{Cli, Command, ConfigCommand};
+use stoa_server::Listening;
 use tokio::signal::unix::{SignalKind, signal};
 
 fn main() -> ExitCode {
@@ -19,7 +22,7 @@ fn main() -> ExitCode {
         .with_writer(std::io::stderr)
         .with_ansi(ansi)
         .init();
-    match serve(&cli.serve_args()) {
+    match run(cli.command()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error:#}");
@@ -28,27 +31,45 @@ fn main() -> ExitCode {
     }
 }
 
-fn serve(args: &ServeArgs) -> anyhow::Result<()> {
+fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Serve(args) => serve(args.configuration()?),
+        Command::Config(ConfigCommand::Show(args)) => {
+            let shown = args.configuration()?.to_toml()?;
+            Ok(std::io::stdout().write_all(shown.as_bytes())?)
+        }
+        Command::Config(ConfigCommand::Check(args)) => {
+            args.configuration()?.into_config()?.check_files()?;
+            Ok(writeln!(std::io::stdout(), "the configuration is good")?)
+        }
+    }
+}
+
+fn serve(configuration: Configuration) -> anyhow::Result<()> {
     options::check_cpu()?;
     options::raise_open_files();
-    let http = std::net::TcpListener::bind(args.http).with_context(|| {
-        format!(
-            "cannot listen for HTTP on {}; is another broker running there? choose another address with --http",
-            args.http
-        )
+    let http = configuration.http;
+    let http = std::net::TcpListener::bind(http).with_context(|| {
+        format!("cannot listen for HTTP on {http}; is another broker running there? choose another address with --http")
     })?;
     http.set_nonblocking(true)?;
     let http_address = http.local_addr()?;
-    let broker = stoa_server::start(args.config()?)?;
+    let broker = stoa_server::start(configuration.into_config()?)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let signal = runtime.block_on(async {
         let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        let mut hang_up = signal(SignalKind::hangup())?;
         let listener = tokio::net::TcpListener::from_std(http)?;
+        let web = stoa_web::serve(broker.broker.clone(), listener);
+        tokio::pin!(web);
         announce(&broker, http_address);
-        tokio::select! {
-            ended = stoa_web::serve(broker.broker.clone(), listener) => ended.map(|()| "the end of the HTTP server"),
-            _ = interrupt.recv() => Ok("SIGINT"),
-            _ = terminate.recv() => Ok("SIGTERM"),
+        loop {
+            tokio::select! {
+                ended = &mut web => return ended.map(|()| "the end of the HTTP server"),
+                _ = interrupt.recv() => return Ok("SIGINT"),
+                _ = terminate.recv() => return Ok("SIGTERM"),
+                _ = hang_up.recv() => broker.broker.reload_certificates(),
+            }
         }
     })?;
     tracing::info!("stopping on {signal}");
@@ -58,11 +79,15 @@ fn serve(args: &ServeArgs) -> anyhow::Result<()> {
 
 /// The one line on standard output.
 fn announce(broker: &stoa_server::Running, http: std::net::SocketAddr) {
-    let amqp = format!("amqp://{}", broker.amqp);
-    let line = format!(
-        "Stoa is ready: {amqp} and http://{http} (user guest, password guest). \
-         First message: amqp-declare-queue -u {amqp} -d -q hello && amqp-publish -u {amqp} -r hello -b 'Hello'"
-    );
+    let listening: Vec<String> = broker.listening.iter().map(ToString::to_string).collect();
+    let mut line = format!("Stoa is ready: {}", listening.join(", "));
+    line.push_str(if listening.is_empty() { "" } else { " and " });
+    line.push_str(&format!("http://{http} (user guest, password guest)."));
+    if let Some(amqp) = broker.listening.iter().find(|at| matches!(at, Listening::Amqp(_))) {
+        line.push_str(&format!(
+            " First message: amqp-declare-queue -u {amqp} -d -q hello && amqp-publish -u {amqp} -r hello -b 'Hello'"
+        ));
+    }
     // Whoever started the broker may have closed its standard output: that is no reason to stop.
     drop(writeln!(std::io::stdout(), "{line}"));
 }

@@ -58,6 +58,12 @@ struct Store {
     journal_bytes: u64,
     message_bytes_ram: u64,
     failed: bool,
+    /// Connections that publish are blocked: too little of the disk is free, or too much memory is used.
+    disk_free_alarm: bool,
+    mem_alarm: bool,
+    disk_free: u64,
+    disk_free_limit: u64,
+    mem_limit: u64,
 }
 
 /// Answers with RabbitMQ's fields.
@@ -95,6 +101,11 @@ pub(crate) async fn get(State(broker): State<Arc<Broker>>) -> Json<Overview> {
             journal_bytes: seen.commit.journal_bytes,
             message_bytes_ram: seen.resident_bytes,
             failed: seen.commit.failed,
+            disk_free_alarm: seen.alarms.disk,
+            mem_alarm: seen.alarms.memory,
+            disk_free: seen.alarms.disk_free,
+            disk_free_limit: seen.alarms.disk_free_min,
+            mem_limit: seen.alarms.memory_max,
         },
     })
 }

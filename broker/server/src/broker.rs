@@ -13,6 +13,7 @@ use stoa_core::ids::{ConnectionId, ConsumerId, QueueId};
 use stoa_core::topology::{Change, Queue, Topology};
 use tokio::runtime::Handle;
 
+use crate::alarms::Alarms;
 use crate::bodies::Bodies;
 use crate::commit::Commits;
 use crate::config::Config;
@@ -20,6 +21,7 @@ use crate::pager::Pager;
 use crate::shards::ShardCell;
 use crate::tallies::Tallies;
 use crate::timers::Timers;
+use crate::transport::{Admission, Certificates};
 
 /// A running broker. The HTTP surface reads it, connections and threads share it.
 #[derive(Debug)]
@@ -37,6 +39,10 @@ pub struct Broker {
     pub(crate) counters: Counters,
     pub(crate) tallies: Arc<Tallies>,
     pub(crate) runtimes: Vec<Handle>,
+    pub(crate) admission: Arc<Admission>,
+    pub(crate) alarms: Alarms,
+    /// None: no listener speaks TLS.
+    pub(crate) certificates: Option<Arc<Certificates>>,
     /// The broker is about to end: no connection is accepted any more.
     pub(crate) stopping: AtomicBool,
     pub(crate) started: Instant,
@@ -80,6 +86,7 @@ pub(crate) struct Parts<'j> {
     pub(crate) pager: Pager,
     pub(crate) bodies: Bodies,
     pub(crate) runtimes: Vec<Handle>,
+    pub(crate) certificates: Option<Arc<Certificates>>,
     pub(crate) journal: &'j stoa_storage::Journal,
 }
 
@@ -102,6 +109,9 @@ impl Broker {
             counters: Counters::default(),
             tallies: Arc::default(),
             runtimes: parts.runtimes,
+            admission: Arc::default(),
+            alarms: Alarms::default(),
+            certificates: parts.certificates,
             stopping: AtomicBool::new(false),
             started: Instant::now(),
             started_at: SystemTime::now(),
@@ -263,6 +273,15 @@ impl Broker {
     pub(crate) fn store_failed(&self, error: &stoa_storage::TableError) {
         tracing::error!(%error, "the store failed; free space or replace the disk, then restart");
         self.commits.fail();
+    }
+
+    /// Reads the files of TLS again. Connections keep the session that they have; if the files cannot be used, everything is as before.
+    pub fn reload_certificates(&self) {
+        let Some(certificates) = &self.certificates else { return };
+        match certificates.reload() {
+            Ok(()) => tracing::info!("certificates read again"),
+            Err(error) => tracing::error!(%error, "the certificates have changed and cannot be used; the ones before stay in use"),
+        }
     }
 
     /// Closes every connection with this reason.

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 /// What the broker calls itself in the server properties. Clients should look at `capabilities` alone, which are the same either way; some do not:
 ///
 /// - kombu takes every other product for one whose `basic.qos` without `global` covers the channel, as the specification has it; Celery's prefetch would then count
@@ -11,7 +13,8 @@ use std::str::FromStr;
 /// - clients of amqp091-go, pika, php-amqplib, Bunny, amqplib, lapin, amqprs and the .NET client show both, and decide nothing by them.
 ///
 /// So RabbitMQ's name and version are the default; `platform` and `information` tell the truth in any case.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Compat {
     /// Product `RabbitMQ`, version [`RABBITMQ_VERSION`].
     #[default]

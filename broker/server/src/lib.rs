@@ -9,6 +9,7 @@
 //! ```
 
 mod administration;
+mod alarms;
 mod bodies;
 mod broker;
 mod commit;
@@ -17,7 +18,6 @@ mod config;
 mod connection;
 mod dispatch;
 mod letters;
-mod listener;
 mod outlet;
 mod overview;
 mod pager;
@@ -26,9 +26,9 @@ mod reply_to;
 mod shards;
 mod tallies;
 mod timers;
+mod transport;
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
@@ -38,14 +38,19 @@ use stoa_amqp::ReplyCode;
 use stoa_storage::{Journal, OpenError, Store, StoreOptions};
 
 pub use administration::{AdministrationError, TopicPermission};
+pub use alarms::AlarmStatus;
 pub use broker::Broker;
 pub use commit::CommitStatus;
 pub use compat::{Compat, RABBITMQ_VERSION};
-pub use config::{Config, Limits, StoreConfig};
+pub use config::{
+    AlarmConfig, CertificateName, ClientCertificates, Config, ConfigError, Limits, ListenError, SaslConfig, StoreConfig, TcpListen,
+    TlsConfig, TlsVersion, UnitError, UnixListen, parse_bytes,
+};
 pub use connection::{Identity, Presence};
 pub use overview::{ConnectionView, Overview, QueueView};
 pub use recovery::RecoveryError;
 pub use stoa_core::topology::{LimitError, LimitOf, LimitSet, Policy, PolicyKind, TopicPermissions};
+pub use transport::{Listening, Peer, TlsError, TlsSummary};
 
 /// Why a broker did not start.
 #[derive(Debug, thiserror::Error)]
@@ -56,11 +61,20 @@ pub enum StartError {
     /// What is in the data directory cannot be used.
     #[error(transparent)]
     Recovery(#[from] RecoveryError),
+    /// A setting cannot be as it is.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// What TLS needs cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The address is taken, or not ours.
-    #[error("cannot listen for AMQP on {address}: {error}; is another broker running there? choose another address with --amqp")]
+    #[error(
+        "cannot listen on {at}: {error}; is another broker running there? choose another address with {}",
+        flag(at)
+    )]
     Listen {
-        /// The address.
-        address: SocketAddr,
+        /// Where.
+        at: Listening,
         /// What the operating system said.
         error: io::Error,
     },
@@ -69,13 +83,22 @@ pub enum StartError {
     Thread(#[from] io::Error),
 }
 
+fn flag(at: &Listening) -> &'static str {
+    match at {
+        Listening::Amqp(_) => "--amqp",
+        Listening::Amqps(_) => "--amqps",
+        Listening::Unix(_) => "--amqp-unix",
+    }
+}
+
 /// A broker that runs until it is [stopped](Running::stop).
 #[derive(Debug)]
 pub struct Running {
     /// For those who look at it.
     pub broker: Arc<Broker>,
-    /// Where AMQP is spoken.
-    pub amqp: SocketAddr,
+    /// Where clients are listened to.
+    pub listening: Vec<Listening>,
+    alarms: JoinHandle<()>,
     commit: JoinHandle<Journal>,
     pager: JoinHandle<()>,
     timers: JoinHandle<()>,
@@ -92,11 +115,10 @@ const EVENT_INTERVAL: u32 = 4;
 /// # Errors
 /// [`StartError`]; nothing is left running.
 pub fn start(config: Config) -> Result<Running, StartError> {
-    let listener = listener::bind(config.amqp).map_err(|error| StartError::Listen {
-        address: config.amqp,
-        error,
-    })?;
-    let amqp = listener.local_addr()?;
+    config.check()?;
+    let certificates = load_certificates(&config)?;
+    let bound = transport::bind(&config, certificates.as_ref()).map_err(|(at, error)| StartError::Listen { at, error })?;
+    let listening = bound.iter().map(|bound| bound.at.clone()).collect();
     let options = StoreOptions {
         segment_bytes: config.store.segment_bytes,
         sync: config.store.sync,
@@ -121,6 +143,7 @@ pub fn start(config: Config) -> Result<Running, StartError> {
         pager,
         bodies: recovered.bodies,
         runtimes,
+        certificates,
         journal: &store.journal,
     }));
     let commit = {
@@ -145,14 +168,44 @@ pub fn start(config: Config) -> Result<Running, StartError> {
     for cell in &broker.shards {
         cell.run_soon(&broker);
     }
-    broker.runtimes[0].spawn(listener::accept(broker.clone(), listener));
+    alarms::look(&broker);
+    let alarms = {
+        let broker = broker.clone();
+        std::thread::Builder::new()
+            .name("alarms".into())
+            .spawn(move || alarms::run(&broker))?
+    };
+    for bound in bound {
+        broker.runtimes[0].spawn(transport::accept(broker.clone(), bound));
+    }
     Ok(Running {
         broker,
-        amqp,
+        listening,
+        alarms,
         commit,
         pager,
         timers,
     })
+}
+
+fn load_certificates(config: &Config) -> Result<Option<Arc<transport::Certificates>>, TlsError> {
+    if config.amqps.is_empty() {
+        return Ok(None);
+    }
+    let certificates = transport::Certificates::load(config.tls.clone())?;
+    Ok(Some(Arc::new(certificates)))
+}
+
+impl Config {
+    /// Whether a broker can run with this, and can use the files that it names.
+    ///
+    /// # Errors
+    /// [`StartError::Config`] or [`StartError::Tls`].
+    pub fn check_files(&self) -> Result<(), StartError> {
+        self.check()?;
+        load_certificates(self)?;
+        Ok(())
+    }
 }
 
 /// A thread that serves connections, and the way to it.
@@ -178,6 +231,15 @@ impl Running {
             std::thread::sleep(Duration::from_millis(5));
         }
         broker.settle_letters(began + FAREWELL);
+        for at in &self.listening {
+            if let Listening::Unix(path) = at {
+                drop(std::fs::remove_file(path));
+            }
+        }
+        broker.alarms.stop();
+        if self.alarms.join().is_err() {
+            tracing::error!("the thread of the alarms has panicked");
+        }
         broker.timers.stop();
         if self.timers.join().is_err() {
             tracing::error!("the thread of the timers has panicked");

@@ -14,17 +14,17 @@ use stoa_amqp::{ReplyCode, ShortString, fast};
 use stoa_core::channel::{Confirm, Confirms, Ticket, Unacked};
 use stoa_core::ids::{ConnectionId, ConsumerId, Epoch, QueueId};
 use stoa_core::shard::Delivery;
-use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::Notify;
 
 use crate::bodies::Bodies;
 use crate::reply_to::ReplyConsumer;
+use crate::transport::{Flushed, Session, Sink};
 
 /// The write side of a connection.
 #[derive(Debug)]
 pub(crate) struct Outlet {
     pub(crate) id: ConnectionId,
-    socket: OwnedWriteHalf,
+    socket: Sink,
     /// Wakes the connection's task: the outlet has something that only the task can do.
     pub(crate) wake: Notify,
     state: Arc<Mutex<OutletState>>,
@@ -52,6 +52,8 @@ pub(crate) struct OutletState {
     pub(crate) close: Option<(ReplyCode, String)>,
     cancel_notify: bool,
     dead: bool,
+    /// Over TLS: what stands between the buffer and the socket.
+    pub(crate) tls: Option<Box<Session>>,
     /// Octets handed to the socket since the connection began.
     pub(crate) octets_sent: u64,
 }
@@ -85,12 +87,16 @@ pub(crate) enum Flush {
 }
 
 impl Outlet {
-    pub(crate) fn new(id: ConnectionId, socket: OwnedWriteHalf) -> Self {
+    pub(crate) fn new(id: ConnectionId, socket: Sink, tls: Option<Box<Session>>) -> Self {
+        let state = OutletState {
+            tls,
+            ..OutletState::default()
+        };
         Self {
             id,
             socket,
             wake: Notify::new(),
-            state: Arc::default(),
+            state: Arc::new(Mutex::new(state)),
         }
     }
 
@@ -102,6 +108,9 @@ impl Outlet {
     pub(crate) fn flush(&self, state: &mut OutletState) -> Flush {
         if state.dead {
             return Flush::Dead;
+        }
+        if state.tls.is_some() {
+            return self.flush_tls(state);
         }
         while state.written < state.buffer.len() {
             match self.socket.try_write(&state.buffer[state.written..]) {
@@ -120,6 +129,25 @@ impl Outlet {
         Flush::Done
     }
 
+    /// The same through TLS, whose own messages (the handshake, alerts) go out with it.
+    fn flush_tls(&self, state: &mut OutletState) -> Flush {
+        let Some(session) = &mut state.tls else { return Flush::Done };
+        let (taken, flushed) = session.write(&state.buffer[state.written..], &self.socket);
+        state.written += taken;
+        state.octets_sent += taken as u64;
+        match flushed {
+            Flushed::Done => {
+                state.recycle();
+                Flush::Done
+            }
+            Flushed::Blocked => Flush::Blocked,
+            Flushed::Dead => {
+                state.die();
+                Flush::Dead
+            }
+        }
+    }
+
     /// Waits until the socket takes more.
     pub(crate) async fn writable(&self) -> std::io::Result<()> {
         self.socket.writable().await
@@ -127,7 +155,10 @@ impl Outlet {
 
     /// Nothing more will be written.
     pub(crate) fn shut_down(&self) -> std::io::Result<()> {
-        socket2::SockRef::from(self.socket.as_ref()).shutdown(std::net::Shutdown::Write)
+        if let Some(session) = &mut self.lock().tls {
+            session.say_close(&self.socket);
+        }
+        self.socket.shut_down()
     }
 
     /// Everything up to `epoch` is durable: confirms and held replies go out.

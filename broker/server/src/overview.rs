@@ -9,9 +9,11 @@ use stoa_core::ids::QueueId;
 use stoa_core::shard::Counts;
 use stoa_core::topology::Governing;
 
+use crate::alarms::AlarmStatus;
 use crate::broker::Broker;
 use crate::commit::CommitStatus;
 use crate::recovery::all_queues;
+use crate::transport::{Peer, TlsSummary};
 
 /// The broker as a whole.
 #[derive(Clone, Debug)]
@@ -50,6 +52,8 @@ pub struct Overview {
     pub body_bytes: u64,
     /// The commit thread.
     pub commit: CommitStatus,
+    /// Watermarks of disk and memory.
+    pub alarms: AlarmStatus,
 }
 
 /// A queue with its counts.
@@ -67,7 +71,11 @@ pub struct QueueView {
 #[derive(Clone, Debug)]
 pub struct ConnectionView {
     /// Its client's address.
-    pub peer: std::net::SocketAddr,
+    pub peer: Peer,
+    /// Its TLS, if it speaks it.
+    pub tls: Option<TlsSummary>,
+    /// It publishes, and is held back by an alarm.
+    pub blocked: bool,
     /// When it was accepted.
     pub connected_at: SystemTime,
     /// The user it logged in as.
@@ -110,6 +118,7 @@ impl Broker {
                 .sum(),
             body_bytes: self.bodies.resident_bytes() as u64,
             commit: self.commits.status(),
+            alarms: self.alarms(),
         }
     }
 
@@ -186,6 +195,8 @@ impl Broker {
                 let identity = presence.identity.lock().clone();
                 ConnectionView {
                     peer: presence.peer,
+                    tls: presence.tls.get().cloned(),
+                    blocked: presence.blocked.load(Ordering::Relaxed),
                     connected_at: presence.connected_at,
                     user: identity.user,
                     vhost: identity.vhost,

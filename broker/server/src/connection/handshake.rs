@@ -3,7 +3,6 @@
 //! Until the handshake is over, what goes wrong closes the socket without more ado, except where clients are known to expect a method:
 //! a refused login (`authentication_failure_close`) and an unknown virtual host.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use stoa_amqp::connection;
@@ -11,6 +10,7 @@ use stoa_amqp::{Method, ReplyCode, ShortString, Table, Value};
 use stoa_core::ids::ConnectionId;
 
 use super::error::Exception;
+use super::sasl::{self, Evidence};
 use crate::broker::Broker;
 use crate::compat::Compat;
 use crate::config::Limits;
@@ -36,6 +36,8 @@ pub(crate) struct Client {
     pub(crate) user: String,
     pub(crate) properties: Table,
     pub(crate) cancel_notify: bool,
+    /// It wants to be told when it is blocked.
+    pub(crate) blocked_notify: bool,
 }
 
 /// What both sides agreed on.
@@ -68,13 +70,13 @@ pub(crate) enum Step {
 const FRAME_MIN_SIZE: u32 = 4096;
 
 /// Appends `connection.start`.
-pub(crate) fn write_start(compat: Compat, out: &mut Vec<u8>) {
+pub(crate) fn write_start(compat: Compat, mechanisms: &str, out: &mut Vec<u8>) {
     let properties = server_properties(compat).encoded();
     let start = connection::Start {
         version_major: 0,
         version_minor: 9,
         server_properties: properties.raw(),
-        mechanisms: b"PLAIN AMQPLAIN",
+        mechanisms: mechanisms.as_bytes(),
         locales: b"en_US",
     };
     Method::ConnectionStart(start).write_frame(0, out);
@@ -124,13 +126,13 @@ impl Handshake {
         self,
         method: &Method<'_>,
         broker: &Broker,
-        peer: IpAddr,
+        evidence: Evidence<'_>,
         id: ConnectionId,
         out: &mut Vec<u8>,
     ) -> Result<Step, Exception> {
         match (self, method) {
             (Handshake::AwaitStartOk, Method::ConnectionStartOk(start_ok)) => {
-                let client = authenticate(start_ok, broker, peer)?;
+                let client = authenticate(start_ok, broker, evidence)?;
                 let limits = &broker.config.limits;
                 let heartbeat = limits.heartbeat.as_secs().min(u64::from(u16::MAX)) as u16;
                 let tune = connection::Tune {
@@ -176,30 +178,27 @@ impl Handshake {
     }
 }
 
-fn authenticate(start_ok: &connection::StartOk<'_>, broker: &Broker, peer: IpAddr) -> Result<Client, Exception> {
+fn authenticate(start_ok: &connection::StartOk<'_>, broker: &Broker, evidence: Evidence<'_>) -> Result<Client, Exception> {
     let properties = start_ok.client_properties.to_table();
     let capability = |name: &str| match properties.get("capabilities") {
         Some(Value::Table(capabilities)) => matches!(capabilities.get(name), Some(Value::Bool(true))),
         _ => false,
     };
     let mechanism = start_ok.mechanism.to_string();
-    let credentials = match mechanism.as_str() {
-        "PLAIN" => plain(start_ok.response),
-        "AMQPLAIN" => amqplain(start_ok.response),
-        other => {
-            let text = format!("unsupported authentication mechanism '{other}', expected PLAIN or AMQPLAIN");
-            return Err(Exception::connection(ReplyCode::CommandInvalid, (10, 11), text));
-        }
-    };
-    let accepted = credentials.filter(|(user, password)| broker.topology.read().topology.authenticate(user, password, peer.is_loopback()));
+    let accepted = sasl::log_in(broker, &mechanism, start_ok.response, evidence).map_err(|sasl::NotOffered| {
+        let offered = sasl::mechanisms(&broker.config.sasl, evidence.certificate_user.is_some());
+        let text = format!("unsupported authentication mechanism '{mechanism}', expected one of {offered}");
+        Exception::connection(ReplyCode::CommandInvalid, (10, 11), text)
+    })?;
     match accepted {
-        Some((user, _)) => Ok(Client {
+        Some(user) => Ok(Client {
             user,
             cancel_notify: capability("consumer_cancel_notify"),
+            blocked_notify: capability("connection.blocked"),
             properties,
         }),
         None => {
-            tracing::warn!(%peer, mechanism, "login refused");
+            tracing::warn!(peer = %evidence.peer, mechanism, "login refused");
             let text = format!("Login was refused using authentication mechanism {mechanism}. For details see the broker logfile.");
             let mut refused = Exception::connection(ReplyCode::AccessRefused, (0, 0), text);
             if !capability("authentication_failure_close") {
@@ -209,23 +208,6 @@ fn authenticate(start_ok: &connection::StartOk<'_>, broker: &Broker, peer: IpAdd
             Err(refused)
         }
     }
-}
-
-/// SASL PLAIN (RFC 4616): authorization identity, user, password, each after a zero octet.
-fn plain(response: &[u8]) -> Option<(String, String)> {
-    let mut parts = response.splitn(3, |&octet| octet == 0);
-    let (_, user, password) = (parts.next()?, parts.next()?, parts.next()?);
-    Some((String::from_utf8(user.to_vec()).ok()?, String::from_utf8(password.to_vec()).ok()?))
-}
-
-/// AMQPLAIN: a field table without its length.
-fn amqplain(response: &[u8]) -> Option<(String, String)> {
-    let table = Table::decode(response).ok()?;
-    let text = |key: &str| match table.get(key)? {
-        Value::LongString(bytes) => String::from_utf8(bytes.to_vec()).ok(),
-        _ => None,
-    };
-    Some((text("LOGIN")?, text("PASSWORD")?))
 }
 
 /// Zero means "no limit of mine": the broker's own holds.

@@ -10,40 +10,45 @@ mod handshake;
 mod properties;
 mod publish;
 mod records;
+mod sasl;
 mod session;
 mod tx;
 
 use std::cell::RefCell;
-use std::net::SocketAddr;
+use std::io::ErrorKind;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
 use stoa_amqp::{Method, Table, frame};
 use stoa_core::ids::ConnectionId;
-use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
-use tokio::net::TcpStream;
-use tokio::net::tcp::OwnedReadHalf;
+use tokio::io::ReadBuf;
 use tokio::time::{Instant, Sleep};
 
 use self::error::Exception;
 use self::handshake::{Handshake, Step};
 use self::publish::Batch;
+use self::sasl::Evidence;
 use self::session::{Closing, Open, Wait};
 use crate::broker::Broker;
 use crate::outlet::{Flush, Outlet};
+use crate::transport::{self, Arrival, Peer, Seat, Session, Source, TlsSummary};
 
 /// What others can see of a connection.
 #[derive(Debug)]
 pub struct Presence {
     pub(crate) outlet: Arc<Outlet>,
     /// The client's address.
-    pub peer: SocketAddr,
+    pub peer: Peer,
     /// When it was accepted.
     pub connected_at: SystemTime,
+    /// Set once the handshake of TLS is over.
+    pub(crate) tls: OnceLock<TlsSummary>,
+    /// It publishes, and is held back by an alarm.
+    pub(crate) blocked: AtomicBool,
     pub(crate) identity: Mutex<Identity>,
 }
 
@@ -63,7 +68,17 @@ struct Connection {
     presence: Arc<Presence>,
     outlet: Arc<Outlet>,
     id: ConnectionId,
-    read: OwnedReadHalf,
+    source: Source,
+    /// What was read behind a PROXY header: it comes before what the socket has.
+    preread: Vec<u8>,
+    /// TLS stands between the socket and what is taken, and whether the client has closed it.
+    secured: bool,
+    tls_closed: bool,
+    /// The user that the client's certificate names.
+    certificate_user: Option<String>,
+    seat: Seat,
+    /// When the handshake must be over.
+    deadline: Instant,
     /// Octets that have been read and not been taken: an incomplete frame, or what waits.
     carry: Vec<u8>,
     stage: Stage,
@@ -95,6 +110,8 @@ enum Stage {
 /// Per thread: what is read into, and what becomes of it.
 struct Scratch {
     input: Vec<u8>,
+    /// What TLS has to decrypt first; empty on threads that have never had such a connection.
+    cipher: Vec<u8>,
     batch: Batch,
 }
 
@@ -104,23 +121,51 @@ const READ_SIZE: usize = 256 << 10;
 /// After a read of this size the thread's other connections have their turn.
 const MUCH: usize = READ_SIZE / 4;
 
+/// Octets of TLS read at a time. What they hold, and what an incomplete record before them held back, fits into half of [`READ_SIZE`].
+const CIPHER_SIZE: usize = READ_SIZE / 4;
+
 thread_local! {
-    static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch { input: vec![0; READ_SIZE], batch: Batch::default() });
+    static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch { input: vec![0; READ_SIZE], cipher: Vec::new(), batch: Batch::default() });
 }
 
 /// How long a client has to answer `connection.close` before the socket is closed all the same.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Serves a connection to its end.
-pub(crate) async fn run(broker: Arc<Broker>, socket: std::net::TcpStream, peer: SocketAddr) {
-    let Ok(socket) = TcpStream::from_std(socket) else { return };
+pub(crate) async fn run(broker: Arc<Broker>, arrival: Arrival) {
+    let deadline = Instant::now() + broker.config.limits.handshake;
+    let Arrival {
+        socket,
+        mut peer,
+        tls,
+        proxied,
+        seat,
+    } = arrival;
+    let Ok((mut source, sink)) = socket.split() else { return };
+    let mut preread = Vec::new();
+    if proxied {
+        match tokio::time::timeout_at(deadline, transport::receive_proxy_header(&mut source)).await {
+            Ok(Ok((client, behind))) => {
+                peer = client.unwrap_or(peer);
+                preread = behind;
+            }
+            Ok(Err(error)) => return tracing::warn!(proxy = %peer, "closed: {error}"),
+            Err(_) => return tracing::warn!(proxy = %peer, "closed: no header of the PROXY protocol came in time"),
+        }
+    }
+    let session = match tls.map(|certificates| Session::new(certificates.current())).transpose() {
+        Ok(session) => session.map(Box::new),
+        Err(error) => return tracing::error!(%peer, %error, "TLS cannot be spoken"),
+    };
+    let secured = session.is_some();
     let id = broker.next_connection_id();
-    let (read, write) = socket.into_split();
-    let outlet = Arc::new(Outlet::new(id, write));
+    let outlet = Arc::new(Outlet::new(id, sink, session));
     let presence = Arc::new(Presence {
         outlet: outlet.clone(),
         peer,
         connected_at: SystemTime::now(),
+        tls: OnceLock::new(),
+        blocked: AtomicBool::new(false),
         identity: Mutex::new(Identity::default()),
     });
     broker.connections.lock().insert(id, presence.clone());
@@ -134,7 +179,13 @@ pub(crate) async fn run(broker: Arc<Broker>, socket: std::net::TcpStream, peer: 
         presence,
         outlet,
         id,
-        read,
+        source,
+        preread,
+        secured,
+        tls_closed: false,
+        certificate_user: None,
+        seat,
+        deadline,
         carry: Vec::new(),
         stage: Stage::Handshake(Some(Handshake::AwaitHeader)),
         heartbeat: Duration::ZERO,
@@ -155,7 +206,7 @@ impl Connection {
     async fn serve(&mut self) -> &'static str {
         let outlet = self.outlet.clone();
         let broker = self.broker.clone();
-        let timer = tokio::time::sleep(self.broker.config.limits.handshake);
+        let timer = tokio::time::sleep_until(self.deadline);
         tokio::pin!(timer);
         let mut wait = None;
         loop {
@@ -169,6 +220,9 @@ impl Connection {
                 Flush::Done => false,
             };
             if wait.as_mut().is_some_and(|reason| self.has_come(reason)) {
+                if wait == Some(Wait::Alarm) {
+                    self.unblock();
+                }
                 wait = self.take_carried();
                 continue;
             }
@@ -185,7 +239,11 @@ impl Connection {
                         }
                     }
                     Ok(None) => return "by the client",
-                    Err(_) => return "the socket failed",
+                    Err(error) => {
+                        // The client may want to know what was wrong with its TLS.
+                        outlet.flush(&mut outlet.lock());
+                        return if error.kind() == ErrorKind::InvalidData { "TLS failed" } else { "the socket failed" };
+                    }
                 },
                 () = outlet.wake.notified() => {}
                 ready = outlet.writable(), if blocked => if ready.is_err() { return "the socket failed" },
@@ -199,15 +257,23 @@ impl Connection {
 
     /// One read, and everything that follows from it. `None`: the client has closed.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<Option<Option<Wait>>>> {
-        SCRATCH.with_borrow_mut(|Scratch { input, batch }| {
+        SCRATCH.with_borrow_mut(|Scratch { input, cipher, batch }| {
             let carried = self.carry.len();
             if input.len() < carried + READ_SIZE / 2 {
                 input.resize(carried + READ_SIZE, 0);
             }
             input[..carried].copy_from_slice(&self.carry);
-            let mut buffer = ReadBuf::new(&mut input[carried..]);
-            ready!(Pin::new(&mut self.read).poll_read(cx, &mut buffer))?;
-            let n = buffer.filled().len();
+            let room = &mut input[carried..];
+            let n = if self.secured {
+                match ready!(self.poll_read_tls(cx, cipher, room))? {
+                    // The session was busy with itself, and may have something to say.
+                    Some(0) => return Poll::Ready(Ok(Some(None))),
+                    Some(n) => n,
+                    None => 0,
+                }
+            } else {
+                ready!(self.poll_read_socket(cx, room))?
+            };
             if n == 0 {
                 return Poll::Ready(Ok(None));
             }
@@ -228,6 +294,47 @@ impl Connection {
         })
     }
 
+    /// Octets as they are on the wire; none: the client has closed.
+    fn poll_read_socket(&mut self, cx: &mut Context<'_>, room: &mut [u8]) -> Poll<std::io::Result<usize>> {
+        if !self.preread.is_empty() {
+            let n = self.preread.len().min(room.len());
+            room[..n].copy_from_slice(&self.preread[..n]);
+            self.preread.drain(..n);
+            return Poll::Ready(Ok(n));
+        }
+        let mut buffer = ReadBuf::new(room);
+        ready!(self.source.poll_read(cx, &mut buffer))?;
+        Poll::Ready(Ok(buffer.filled().len()))
+    }
+
+    /// Octets out of TLS. `None`: the client has closed.
+    fn poll_read_tls(&mut self, cx: &mut Context<'_>, cipher: &mut Vec<u8>, room: &mut [u8]) -> Poll<std::io::Result<Option<usize>>> {
+        if self.tls_closed {
+            return Poll::Ready(Ok(None));
+        }
+        cipher.resize(CIPHER_SIZE, 0);
+        let n = ready!(self.poll_read_socket(cx, cipher))?;
+        if n == 0 {
+            return Poll::Ready(Ok(None));
+        }
+        self.heard = true;
+        let mut state = self.outlet.lock();
+        let Some(session) = &mut state.tls else {
+            return Poll::Ready(Ok(None));
+        };
+        match session.take(&cipher[..n], room) {
+            Ok((0, true)) => Poll::Ready(Ok(None)),
+            Ok((filled, closed)) => {
+                self.tls_closed = closed;
+                Poll::Ready(Ok(Some(filled)))
+            }
+            Err(error) => {
+                tracing::warn!(peer = %self.presence.peer, "TLS: {error}");
+                Poll::Ready(Err(ErrorKind::InvalidData.into()))
+            }
+        }
+    }
+
     /// Goes on with what was read before a wait.
     fn take_carried(&mut self) -> Option<Wait> {
         SCRATCH.with_borrow_mut(|Scratch { batch, .. }| {
@@ -245,6 +352,9 @@ impl Connection {
             match &mut self.stage {
                 Stage::Open(open) => {
                     let (more, wait) = open.take(&self.broker, batch, rest);
+                    if wait == Some(Wait::Alarm) {
+                        self.presence.blocked.store(true, Ordering::Relaxed);
+                    }
                     self.flush();
                     return (taken + more, wait);
                 }
@@ -274,8 +384,13 @@ impl Connection {
         };
         let outcome = match frame.kind {
             frame::FrameKind::Method if frame.channel == 0 => Method::decode(frame.payload).map_err(Exception::from).and_then(|method| {
+                check_room(&method, &mut self.seat, self.broker.config.limits.connections_max)?;
+                let evidence = Evidence {
+                    peer: &self.presence.peer,
+                    certificate_user: self.certificate_user.as_deref(),
+                };
                 let mut state = self.outlet.lock();
-                handshake.take(&method, &self.broker, self.presence.peer.ip(), self.id, state.buffer())
+                handshake.take(&method, &self.broker, evidence, self.id, state.buffer())
             }),
             frame::FrameKind::Heartbeat => Ok(Step::Next(handshake)),
             _ => Err(Exception::connection(
@@ -301,6 +416,15 @@ impl Connection {
         Some(size)
     }
 
+    /// Who the client is by its certificate. It has sent its first octets, so the handshake of TLS is over.
+    fn look_at_certificate(&mut self) {
+        let state = self.outlet.lock();
+        let Some(session) = &state.tls else { return };
+        debug_assert!(!session.is_handshaking(), "nothing comes out of TLS before its handshake is over");
+        self.certificate_user = session.user(self.broker.config.sasl.external_user);
+        self.presence.tls.get_or_init(|| session.summary());
+    }
+
     fn take_header(&mut self, input: &[u8]) -> Option<usize> {
         let expected = frame::PROTOCOL_HEADER;
         let Some(header) = input.first_chunk::<8>() else {
@@ -312,13 +436,15 @@ impl Connection {
             }
             return None;
         };
-        let mut state = self.outlet.lock();
         if *header != expected {
-            state.buffer().extend_from_slice(&expected);
+            self.outlet.lock().buffer().extend_from_slice(&expected);
             return None;
         }
-        handshake::write_start(self.broker.config.compat, state.buffer());
-        drop(state);
+        if self.secured {
+            self.look_at_certificate();
+        }
+        let mechanisms = sasl::mechanisms(&self.broker.config.sasl, self.certificate_user.is_some());
+        handshake::write_start(self.broker.config.compat, &mechanisms, self.outlet.lock().buffer());
         self.stage = Stage::Handshake(Some(Handshake::AwaitStartOk));
         Some(8)
     }
@@ -360,6 +486,10 @@ impl Connection {
     /// Whether what the connection waits for has come about; otherwise, from where on to wait.
     fn has_come(&self, wait: &mut Wait) -> bool {
         match wait {
+            Wait::Alarm => {
+                let is_closing = matches!(&self.stage, Stage::Open(open) if open.closing.is_some());
+                is_closing || !self.broker.alarms.raised().any()
+            }
             Wait::Commit => !self.outlet.lock().is_holding(),
             Wait::Load(shard, seen) => self.broker.shards[*shard].progress() != *seen,
             Wait::Pressure(shard, seen) => {
@@ -367,6 +497,14 @@ impl Connection {
                 *seen = cell.progress();
                 !cell.is_pressed()
             }
+        }
+    }
+
+    /// The alarm is over, or the connection is.
+    fn unblock(&mut self) {
+        self.presence.blocked.store(false, Ordering::Relaxed);
+        if let Stage::Open(open) = &mut self.stage {
+            open.tell_unblocked();
         }
     }
 
@@ -442,13 +580,14 @@ impl Connection {
 
     /// Lets the client read the last words: closing a socket with unread input would take them back.
     async fn linger(&mut self) {
-        if self.outlet.flush(&mut self.outlet.lock()) != Flush::Done || self.outlet.shut_down().is_err() {
+        let flushed = self.outlet.flush(&mut self.outlet.lock());
+        if flushed != Flush::Done || self.outlet.shut_down().is_err() {
             return;
         }
         let drain = async {
             let mut rest = [0; 1024];
             for _ in 0..LINGER_READS_MAX {
-                match self.read.read(&mut rest).await {
+                match self.source.read(&mut rest).await {
                     Ok(n) if n > 0 => {}
                     _ => return,
                 }
@@ -476,6 +615,15 @@ impl Connection {
     }
 }
 
+/// `connection.open` is refused when there are as many connections as may be. The words are RabbitMQ's (`connection_max`).
+fn check_room(method: &Method<'_>, seat: &mut Seat, connections_max: usize) -> Result<(), Exception> {
+    if matches!(method, Method::ConnectionOpen(_)) && !seat.open(connections_max) {
+        let text = format!("connection refused: node connection limit ({connections_max}) is reached");
+        return Err(Exception::connection(stoa_amqp::ReplyCode::NotAllowed, method.id(), text));
+    }
+    Ok(())
+}
+
 /// How long, and for how many reads, a closed connection is read to its end.
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_READS_MAX: usize = 1024;
@@ -487,6 +635,7 @@ const SILENCES_MAX: u8 = 4;
 async fn progress(broker: &Broker, wait: Option<Wait>) {
     match wait {
         Some(Wait::Load(shard, seen) | Wait::Pressure(shard, seen)) => broker.shards[shard].progress_since(seen).await,
-        Some(Wait::Commit) | None => std::future::pending().await,
+        // Whoever ends these wakes the connection's task.
+        Some(Wait::Commit | Wait::Alarm) | None => std::future::pending().await,
     }
 }

@@ -34,6 +34,11 @@ pub(crate) struct Open {
     pub(crate) channels: HashMap<u16, Channel>,
     pub(crate) route: Route,
     pub(crate) known: KnownProperties,
+    /// Something of a message came in with the last read.
+    publishes: bool,
+    /// The client wants to be told when it is blocked, and whether it has been.
+    blocked_notify: bool,
+    told_blocked: bool,
     /// `connection.close` is on its way, by either side: nothing else counts any more.
     pub(crate) closing: Option<Closing>,
     /// A frame was broken: where the next one begins is not known.
@@ -77,6 +82,8 @@ pub(crate) enum Wait {
     Load(usize, u64),
     /// This shard has more in memory than it should.
     Pressure(usize, u64),
+    /// The connection publishes, and there is an alarm: until that is over.
+    Alarm,
 }
 
 /// What came of a method.
@@ -95,6 +102,9 @@ impl Open {
             channels: HashMap::new(),
             route: Route::default(),
             known: KnownProperties::default(),
+            publishes: false,
+            blocked_notify: opened.client.blocked_notify,
+            told_blocked: false,
             closing: None,
             is_out_of_frame: false,
         }
@@ -123,6 +133,7 @@ impl Open {
                 && let Some((publish, size)) = fast::publish(rest, self.frame_max)
                 && self.takes_publish(publish.channel, publish.immediate)
             {
+                self.publishes = true;
                 let outcome = self.publish(broker, batch, Message::of(&publish)).map(|()| None);
                 self.conclude(broker, batch, publish.channel, outcome);
                 at += size;
@@ -147,7 +158,31 @@ impl Open {
         if !batch.is_empty() {
             batch.submit(broker, &self.outlet, &self.route);
         }
-        (at, wait.or_else(|| self.pressure(broker)))
+        let publishes = std::mem::take(&mut self.publishes);
+        let wait = wait.or_else(|| self.alarm(broker, publishes)).or_else(|| self.pressure(broker));
+        (at, wait)
+    }
+
+    /// Who publishes while there is an alarm is blocked: what it sent is taken, what it sends from now on waits. As RabbitMQ does, those who do
+    /// not publish are not held back.
+    fn alarm(&mut self, broker: &Broker, publishes: bool) -> Option<Wait> {
+        let raised = broker.alarms.raised();
+        if !publishes || !raised.any() || self.closing.is_some() {
+            return None;
+        }
+        if self.blocked_notify && !self.told_blocked {
+            self.told_blocked = true;
+            let reason = ShortStr::new(raised.reason().as_bytes()).unwrap_or_default();
+            Method::ConnectionBlocked(connection::Blocked { reason }).write_frame(0, self.outlet.lock().buffer());
+        }
+        Some(Wait::Alarm)
+    }
+
+    /// The alarm is over.
+    pub(crate) fn tell_unblocked(&mut self) {
+        if std::mem::take(&mut self.told_blocked) && self.closing.is_none() {
+            Method::ConnectionUnblocked(connection::Unblocked {}).write_frame(0, self.outlet.lock().buffer());
+        }
     }
 
     /// After a broken frame only `connection.close-ok` counts, wherever in the input it lies: without it the connection would last until the
@@ -219,6 +254,7 @@ impl Open {
                     return Err(Exception::connection(ReplyCode::NotImplemented, method.id(), "immediate=true"));
                 }
                 channel.incoming = Some(Box::new(Incoming::new(publish)));
+                self.publishes = true;
                 Ok(None)
             }
             Method::ChannelClose(_) => {
@@ -301,6 +337,7 @@ impl Open {
         if self.closing.is_some() {
             return Ok(());
         }
+        self.publishes = true;
         let Some(channel) = self.channels.get_mut(&frame.channel) else {
             let text = format!("content on channel {}, which is not open", frame.channel);
             return Err(Exception::connection(ReplyCode::UnexpectedFrame, (0, 0), text));

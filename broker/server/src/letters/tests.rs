@@ -2,8 +2,6 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::net::{Ipv4Addr, SocketAddr};
-
 use stoa_amqp::content::{CLASS_BASIC, ContentHeader, Properties};
 use stoa_amqp::{ShortString, Table, Value};
 use stoa_core::ids::{BodyId, ConnectionId};
@@ -32,7 +30,7 @@ struct World {
 impl World {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let mut config = Config::new(dir.path().join("data"), SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+        let mut config = Config::new(dir.path().join("data"));
         config.threads = 2;
         config.store.segment_bytes = 1 << 20;
         Self {

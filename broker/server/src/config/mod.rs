@@ -1,0 +1,221 @@
+//! What can be configured, with its defaults. The binary fills this in from a file, the environment and flags; nothing here reads any of them.
+//!
+//! The names of the fields are the names in the file; docs/configuration.md explains each, and a test holds it to what is here.
+
+mod alarms;
+mod listen;
+mod sasl;
+mod tls;
+mod units;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::compat::Compat;
+
+pub use alarms::AlarmConfig;
+pub use listen::{ListenError, TcpListen, UnixListen};
+pub use sasl::{CertificateName, SaslConfig};
+pub use tls::{ClientCertificates, TlsConfig, TlsVersion};
+pub use units::{UnitError, parse_bytes};
+
+/// The whole configuration of a broker.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The data directory.
+    pub data: PathBuf,
+    /// Where AMQP is spoken over TCP. Port 0: any free port.
+    pub amqp: Vec<TcpListen>,
+    /// Where AMQP is spoken over TLS. Needs a certificate and its key in `tls`.
+    pub amqps: Vec<TcpListen>,
+    /// Where AMQP is spoken over Unix sockets.
+    pub amqp_unix: Vec<UnixListen>,
+    /// Threads that serve connections, and shards that queues are spread over. Default: one per core.
+    pub threads: usize,
+    /// Whom clients take the broker for.
+    pub compat: Compat,
+    /// See [`Limits`].
+    pub limits: Limits,
+    /// See [`StoreConfig`].
+    pub store: StoreConfig,
+    /// See [`TlsConfig`].
+    pub tls: TlsConfig,
+    /// See [`SaslConfig`].
+    pub sasl: SaslConfig,
+    /// See [`AlarmConfig`].
+    pub alarms: AlarmConfig,
+}
+
+/// A setting that cannot be as it is.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("{key}: {why}")]
+pub struct ConfigError {
+    /// The setting's name in the file.
+    pub key: &'static str,
+    /// What is wrong with it.
+    pub why: String,
+}
+
+impl ConfigError {
+    fn new(key: &'static str, why: impl Into<String>) -> Self {
+        Self { key, why: why.into() }
+    }
+}
+
+impl Config {
+    /// The defaults, with the data in `data` and no listener at all.
+    #[must_use]
+    pub fn new(data: PathBuf) -> Self {
+        Self {
+            data,
+            amqp: Vec::new(),
+            amqps: Vec::new(),
+            amqp_unix: Vec::new(),
+            threads: Self::default_threads(),
+            compat: Compat::default(),
+            limits: Limits::default(),
+            store: StoreConfig::default(),
+            tls: TlsConfig::default(),
+            sasl: SaslConfig::default(),
+            alarms: AlarmConfig::default(),
+        }
+    }
+
+    /// One thread per core.
+    #[must_use]
+    pub fn default_threads() -> usize {
+        std::thread::available_parallelism().map_or(1, usize::from)
+    }
+
+    /// Whether a broker can run with this.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the first setting with which it cannot.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let Limits {
+            frame_max,
+            channel_max,
+            memory_bytes_max,
+            connections_max,
+            handshakes_max,
+            ..
+        } = self.limits;
+        let least = [
+            ("threads", self.threads as u64, 1),
+            ("limits.frame_max", frame_max.into(), 4096),
+            ("limits.channel_max", channel_max.into(), 1),
+            ("limits.memory_bytes_max", memory_bytes_max as u64, 1 << 20),
+            ("limits.connections_max", connections_max as u64, 1),
+            ("limits.handshakes_max", handshakes_max as u64, 1),
+            ("store.checkpoint_bytes", self.store.checkpoint_bytes, 1 << 20),
+        ];
+        for (key, value, least) in least {
+            if value < least {
+                return Err(ConfigError::new(key, format!("{value} is less than {least}, the least that works")));
+            }
+        }
+        if self.limits.handshake.is_zero() {
+            return Err(ConfigError::new("limits.handshake", "nobody can log in within no time"));
+        }
+        if self.store.journal_bytes_max < self.store.checkpoint_bytes {
+            let why = "is less than store.checkpoint_bytes: commits would wait for a checkpoint that does not begin";
+            return Err(ConfigError::new("store.journal_bytes_max", why));
+        }
+        self.alarms.check()?;
+        self.tls.check(!self.amqps.is_empty())
+    }
+}
+
+/// Every limit that a peer can run into, with the answer that it gets.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Largest frame offered in tune, in octets. A larger one is a frame error (501).
+    #[serde(with = "units::bytes")]
+    pub frame_max: u32,
+    /// Channels on a connection offered in tune. Opening one more is not allowed (530).
+    pub channel_max: u16,
+    /// Heartbeat offered in tune. Two intervals of silence close the connection.
+    #[serde(with = "units::duration")]
+    pub heartbeat: Duration,
+    /// From accept to `connection.open`, a PROXY header and the handshake of TLS included. Later than that, the socket is closed.
+    #[serde(with = "units::duration")]
+    pub handshake: Duration,
+    /// Open connections. One more is not allowed (530) at `connection.open`.
+    pub connections_max: usize,
+    /// Sockets that were accepted and are not open connections yet. One more is closed at once.
+    pub handshakes_max: usize,
+    /// Largest body of a message, in octets. A larger one closes its channel (406).
+    #[serde(with = "units::bytes")]
+    pub message_size_max: u64,
+    /// Octets of messages and settlements that a transaction holds until its commit. A larger one closes its channel (406) and is rolled back.
+    #[serde(with = "units::bytes")]
+    pub transaction_bytes_max: usize,
+    /// Octets waiting to be written to one connection at which the broker stops reading from it and delivering to it. A
+    /// direct reply that would come on top is dropped.
+    #[serde(with = "units::bytes")]
+    pub outbox_bytes_max: usize,
+    /// Octets of messages that a shard delivers to a connection ahead of what its socket has taken.
+    #[serde(with = "units::bytes")]
+    pub window_bytes: usize,
+    /// Octets of messages kept in memory, over all queues. What exceeds it is paged out; at twice as much, publishers wait for the disk.
+    #[serde(with = "units::bytes")]
+    pub memory_bytes_max: usize,
+    /// Octets of commands waiting at a busy shard at which connections wait for their turn.
+    #[serde(with = "units::bytes")]
+    pub inbox_bytes_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            frame_max: 131_072,
+            channel_max: 2047,
+            heartbeat: Duration::from_secs(60),
+            handshake: Duration::from_secs(10),
+            connections_max: 100_000,
+            handshakes_max: 4096,
+            message_size_max: 128 << 20,
+            transaction_bytes_max: 256 << 20,
+            outbox_bytes_max: 4 << 20,
+            window_bytes: 256 << 10,
+            memory_bytes_max: 256 << 20,
+            inbox_bytes_max: 8 << 20,
+        }
+    }
+}
+
+/// How the store spends time and space.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StoreConfig {
+    /// Octets of a journal segment.
+    #[serde(with = "units::bytes")]
+    pub segment_bytes: u64,
+    /// Octets in the journal at which a checkpoint moves what is unsettled behind it.
+    #[serde(with = "units::bytes")]
+    pub checkpoint_bytes: u64,
+    /// Octets in the journal at which commits wait for the checkpoint.
+    #[serde(with = "units::bytes")]
+    pub journal_bytes_max: u64,
+    /// How long changes that nobody waits for are gathered before they are committed.
+    #[serde(with = "units::duration")]
+    pub gather: Duration,
+    /// When a commit counts as durable.
+    #[serde(with = "units::sync_policy")]
+    pub sync: stoa_storage::SyncPolicy,
+}
+
+impl Default for StoreConfig {
+    fn default() -> Self {
+        Self {
+            segment_bytes: 64 << 20,
+            checkpoint_bytes: 192 << 20,
+            journal_bytes_max: 1 << 30,
+            gather: Duration::from_millis(5),
+            sync: stoa_storage::SyncPolicy::Always,
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! How octets come and go: listeners, sockets, TLS, the PROXY protocol. Nothing here knows AMQP.
+
+mod admission;
+mod certificate;
+mod listener;
+mod peer;
+mod proxy;
+mod socket;
+mod tls;
+
+pub(crate) use admission::{Admission, Seat};
+pub(crate) use listener::{Arrival, accept, bind};
+pub(crate) use proxy::receive as receive_proxy_header;
+pub(crate) use socket::{Sink, Source};
+pub(crate) use tls::{Certificates, Flushed, Session};
+
+pub use listener::Listening;
+pub use peer::{Peer, TlsSummary};
+pub use tls::TlsError;
