@@ -1,0 +1,192 @@
+//! Watermarks: who publishes is blocked and told so, everybody else goes on, and nothing is lost when it is over.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::login::{Login, log_in, mechanisms};
+use crate::served::Served;
+use crate::support::broker::Process;
+use crate::support::http;
+use crate::support::raw::{self, Raw};
+use crate::support::{Broker, tool};
+
+fn connect(served: &Served, capabilities: &[&str]) -> Raw {
+    let mut raw = Raw::connect(served.amqp());
+    mechanisms(&mut raw).unwrap();
+    assert_eq!(log_in(&mut raw, "PLAIN", b"\0guest\0guest", capabilities), Login::Open);
+    raw.open(1);
+    raw
+}
+
+fn message(queue: &str, body: &[u8]) -> Vec<u8> {
+    let frames = [
+        raw::publish(1, "", queue, &[false, false]),
+        raw::header(1, body.len() as u64),
+        raw::frame(raw::BODY, 1, body),
+    ];
+    frames.concat()
+}
+
+fn declare(raw: &mut Raw, queue: &str) -> u32 {
+    let ok = raw.call(&raw::queue_declare(1, queue, [false; 5]), 50, 11);
+    let mut arguments = ok.arguments();
+    arguments.short();
+    arguments.u32()
+}
+
+/// The reason in the `connection.blocked` that must come next.
+fn blocked(raw: &mut Raw) -> String {
+    raw.expect(10, 60).arguments().short()
+}
+
+/// An alarm that is never over: too little disk from the start.
+#[test]
+fn publishers_are_blocked_and_others_are_not() {
+    let Some(served) = Served::with(&["--disk-free-min", "1000TB"]) else {
+        return;
+    };
+    served.says("low on disk: connections that publish are blocked");
+    let mut publisher = connect(&served, &["connection.blocked"]);
+    assert_eq!(declare(&mut publisher, "q"), 0);
+    // The first message is taken in; whatever comes after it has to wait.
+    publisher.send(&message("q", b"first"));
+    assert_eq!(blocked(&mut publisher), "low on disk");
+    publisher.send(&message("q", b"second"));
+    publisher.send(&raw::queue_declare(1, "q", [false; 5]));
+    // One that does not want to know is blocked all the same, and one that only has begun a message as well.
+    let mut silent = connect(&served, &[]);
+    silent.send(&message("q", b"third"));
+    let mut begun = connect(&served, &["connection.blocked"]);
+    begun.send(&raw::publish(1, "", "q", &[false, false]));
+    assert_eq!(blocked(&mut begun), "low on disk");
+    // Consumers go on.
+    let mut consumer = connect(&served, &["connection.blocked"]);
+    consumer.call(&raw::consume(1, "q", "", [false, false, false, false]), 60, 21);
+    for _ in 0..2 {
+        let tag = {
+            let delivery = consumer.expect(60, 60);
+            let mut arguments = delivery.arguments();
+            arguments.short();
+            arguments.u64()
+        };
+        // header and body
+        consumer.next();
+        consumer.next();
+        consumer.send(&raw::method(1, 60, 80, |a| a.u64(tag).bits(&[false])));
+    }
+    assert_eq!(declare(&mut consumer, "q"), 0);
+    let overview = http::json(served.address("http"), "/api/overview");
+    assert_eq!(overview["store"]["disk_free_alarm"], true, "{overview}");
+    assert_eq!(overview["store"]["mem_alarm"], false, "{overview}");
+    // A blocked connection sends heartbeats if it is to, and takes leave of nobody: the broker still stops in good order.
+    let mut served = served;
+    let (status, said) = served.process.terminate();
+    assert!(status.success(), "{said}");
+    assert_eq!(publisher.expect(10, 50).arguments().u16(), 320);
+}
+
+/// Memory goes over its watermark and below it again, as its messages are consumed.
+#[test]
+fn publishing_goes_on_when_memory_is_free_again() {
+    let Some(served) = Served::with(&["--set", "alarms.memory_max=1MiB", "--set", "alarms.interval=20ms"]) else {
+        return;
+    };
+    let mut publisher = connect(&served, &["connection.blocked"]);
+    let mut other = connect(&served, &["connection.blocked"]);
+    declare(&mut publisher, "q");
+    // Eleven of these are too many; the rest is not too many again.
+    for _ in 0..20 {
+        publisher.send(&message("q", &[7; 100_000]));
+    }
+    served.says("low on memory: connections that publish are blocked");
+    publisher.send(&message("q", b"one more"));
+    assert_eq!(blocked(&mut publisher), "low on memory");
+    publisher.send(&message("q", b"the last"));
+    let purge = raw::method(1, 50, 30, |a| a.u16(0).short("q").bits(&[false]));
+    let purged = other.call(&purge, 50, 31).arguments().u32();
+    assert!(purged >= 11, "{purged}");
+    publisher.expect(10, 61);
+    served.says("no longer low on memory");
+    // What waited has come.
+    while declare(&mut other, "q") != 22 - purged {}
+    publisher.send(&message("q", b"and on"));
+    assert_eq!(declare(&mut publisher, "q"), 23 - purged);
+}
+
+/// A disk of its own, that becomes full and empty.
+#[test]
+fn a_disk_that_is_nearly_full() {
+    if Broker::is_external() {
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    let Some(_disk) = Tmpfs::mount(place.path()) else { return };
+    let data = place.path().join("data");
+    let filler = place.path().join("filler");
+    let start = |process: &mut Process| -> std::net::SocketAddr {
+        let ready = process.ready();
+        let rest = ready.split_once("amqp://").unwrap().1;
+        rest[..rest.find(' ').unwrap()].parse().unwrap()
+    };
+    let arguments = [
+        "--disk-free-min",
+        "64MiB",
+        "--set",
+        "store.segment_bytes=1MiB",
+        "--set",
+        "alarms.interval=20ms",
+    ];
+    let mut process = Process::serve(&data, &arguments);
+    let mut publisher = Raw::connect(start(&mut process));
+    mechanisms(&mut publisher).unwrap();
+    log_in(&mut publisher, "PLAIN", b"\0guest\0guest", &["connection.blocked"]);
+    publisher.open(1);
+    publisher.send(&message("nowhere", b"there is room"));
+    assert_eq!(declare(&mut publisher, "q"), 0);
+    std::fs::write(&filler, vec![1; 100 << 20]).unwrap();
+    let says = |process: &Process, words: &str| while !process.stderr().contains(words) {};
+    says(&process, "low on disk: connections");
+    publisher.send(&message("q", b"first"));
+    assert_eq!(blocked(&mut publisher), "low on disk");
+    publisher.send(&message("q", b"second"));
+    std::fs::remove_file(&filler).unwrap();
+    publisher.expect(10, 61);
+    assert_eq!(declare(&mut publisher, "q"), 2);
+    process.terminate();
+}
+
+/// A file system of 128 MiB; there is none for those who are not root.
+struct Tmpfs<'a>(&'a Path);
+
+impl<'a> Tmpfs<'a> {
+    #[allow(clippy::print_stdout)]
+    fn mount(at: &'a Path) -> Option<Self> {
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=128m", "none"])
+            .arg(at)
+            .output();
+        if mounted.is_ok_and(|output| output.status.success()) {
+            return Some(Self(at));
+        }
+        println!("skipped: a tmpfs cannot be mounted");
+        None
+    }
+}
+
+impl Drop for Tmpfs<'_> {
+    fn drop(&mut self) {
+        drop(Command::new("umount").arg("-l").arg(self.0).status());
+    }
+}
+
+/// pika hears of it by its callbacks.
+#[test]
+fn pika_is_told() {
+    let Some(python) = tool::python_with_pika() else { return };
+    let Some(served) = Served::with(&["--set", "alarms.memory_max=1MiB", "--set", "alarms.interval=20ms"]) else {
+        return;
+    };
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python/blocked.py");
+    let port = served.amqp().port().to_string();
+    tool::run(Command::new(python).arg(script).args(["127.0.0.1", &port]));
+}
