@@ -26,13 +26,14 @@ pub(crate) enum Refused {
     User { user: String, limit: u64 },
 }
 
-/// A connection that counts, until it is dropped.
+/// A connection that counts, until it is released or dropped.
 #[derive(Debug)]
 pub(crate) struct Admission {
     tallies: Arc<Tallies>,
     vhost: String,
     user: String,
     channels: u64,
+    is_released: bool,
 }
 
 impl Tallies {
@@ -58,6 +59,7 @@ impl Tallies {
             vhost: vhost.to_owned(),
             user: user.to_owned(),
             channels: 0,
+            is_released: false,
         })
     }
 }
@@ -85,14 +87,22 @@ impl Admission {
             subtract(&mut self.tallies.0.lock().channels_of_user, &self.user, 1);
         }
     }
+
+    /// The client has taken leave: when it hears that it may go, there is room for another.
+    pub(crate) fn release(&mut self) {
+        if std::mem::replace(&mut self.is_released, true) {
+            return;
+        }
+        let mut counts = self.tallies.0.lock();
+        subtract(&mut counts.connections_of_vhost, &self.vhost, 1);
+        subtract(&mut counts.connections_of_user, &self.user, 1);
+        subtract(&mut counts.channels_of_user, &self.user, std::mem::take(&mut self.channels));
+    }
 }
 
 impl Drop for Admission {
     fn drop(&mut self) {
-        let mut counts = self.tallies.0.lock();
-        subtract(&mut counts.connections_of_vhost, &self.vhost, 1);
-        subtract(&mut counts.connections_of_user, &self.user, 1);
-        subtract(&mut counts.channels_of_user, &self.user, self.channels);
+        self.release();
     }
 }
 
@@ -123,13 +133,17 @@ mod tests {
         limit(&mut topology, LimitOf::Vhost, "/", MAX_CONNECTIONS, 1);
         let first = tallies.admit(&topology, "/", "guest").ok();
         assert!(first.is_some());
+        let mut first = first;
         let refused = tallies
             .admit(&topology, "/", "guest")
             .map(drop)
             .map_err(|refused| refused.to_string());
         let text = "access to vhost '/' refused for user 'guest': connection limit (1) is reached";
         assert_eq!(refused, Err(text.to_owned()));
+        first.iter_mut().for_each(Admission::release);
+        assert!(tallies.admit(&topology, "/", "guest").is_ok());
         drop(first);
+        assert!(tallies.0.lock().connections_of_user.is_empty(), "counted out once");
         limit(&mut topology, LimitOf::User, "guest", MAX_CHANNELS, 2);
         let mut admission = tallies.admit(&topology, "/", "guest").ok();
         let mut open = || admission.as_mut().map(|admission| admission.open_channel(&topology));

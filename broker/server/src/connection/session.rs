@@ -285,6 +285,7 @@ impl Open {
                 if self.closing.is_none() && self.outlet.lock().is_holding() {
                     return Ok(Some(Wait::Commit));
                 }
+                self.admission.release();
                 Method::ConnectionCloseOk(connection::CloseOk {}).write_frame(0, self.outlet.lock().buffer());
                 self.closing = Some(Closing::Done);
                 Ok(None)
