@@ -104,7 +104,7 @@ pub enum AccessError {
     /// There is no such virtual host.
     #[error("vhost '{0}' does not exist")]
     NoVhost(Box<str>),
-    /// The pattern is no regular expression, or one of a kind that is not supported.
+    /// The pattern is no regular expression.
     #[error("'{pattern}' is not a regular expression: {why}")]
     Pattern {
         /// The pattern.

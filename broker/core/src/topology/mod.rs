@@ -21,6 +21,7 @@ mod kinds;
 mod limits;
 mod listing;
 mod password;
+mod pattern;
 mod permissions;
 mod policy;
 mod queue;

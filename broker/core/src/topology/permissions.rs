@@ -3,33 +3,33 @@
 use super::access::{AccessError, GUEST};
 use super::change::{Change, Key, Kind};
 use super::error::Permission;
+use super::pattern::Pattern;
 use super::vhost::{self, tombstone};
-use regex::bytes::Regex;
 use stoa_amqp::{Table, Value};
 
 /// What a user may do in a virtual host.
 #[derive(Clone, Debug)]
 pub struct Permissions {
-    configure: Pattern,
-    write: Pattern,
-    read: Pattern,
+    configure: NamePattern,
+    write: NamePattern,
+    read: NamePattern,
 }
 
 impl Permissions {
     /// Permissions by three patterns.
     ///
     /// # Errors
-    /// [`AccessError::Pattern`] if one of them is no regular expression. Looking around (`(?!...)`) and back references are not supported.
+    /// [`AccessError::Pattern`] if one of them is no regular expression.
     pub fn new(configure: &str, write: &str, read: &str) -> Result<Self, AccessError> {
         Ok(Self {
-            configure: Pattern::new(configure)?,
-            write: Pattern::new(write)?,
-            read: Pattern::new(read)?,
+            configure: NamePattern::new(configure)?,
+            write: NamePattern::new(write)?,
+            read: NamePattern::new(read)?,
         })
     }
 
     pub(super) fn all() -> Self {
-        let everything = Pattern {
+        let everything = NamePattern {
             text: ".*".into(),
             matcher: Matcher::Everything,
         };
@@ -51,7 +51,7 @@ impl Permissions {
         self.get(permission).matches(name)
     }
 
-    fn get(&self, permission: Permission) -> &Pattern {
+    fn get(&self, permission: Permission) -> &NamePattern {
         match permission {
             Permission::Configure => &self.configure,
             Permission::Write => &self.write,
@@ -84,7 +84,7 @@ impl Permissions {
 
 /// A regular expression that names are held against; it need not match the whole of them. The empty one matches the empty name alone.
 #[derive(Clone, Debug)]
-pub(super) struct Pattern {
+pub(super) struct NamePattern {
     text: Box<str>,
     matcher: Matcher,
 }
@@ -93,17 +93,17 @@ pub(super) struct Pattern {
 enum Matcher {
     Nothing,
     Everything,
-    Regex(Regex),
+    Pattern(Pattern),
 }
 
-impl Pattern {
+impl NamePattern {
     pub(super) fn new(text: &str) -> Result<Self, AccessError> {
         let matcher = match text {
             "" | "^$" => Matcher::Nothing,
             ".*" => Matcher::Everything,
-            other => Matcher::Regex(Regex::new(other).map_err(|error| AccessError::Pattern {
+            other => Matcher::Pattern(Pattern::new(other).map_err(|error| AccessError::Pattern {
                 pattern: other.into(),
-                why: error.to_string().into(),
+                why: error.into(),
             })?),
         };
         Ok(Self {
@@ -116,7 +116,7 @@ impl Pattern {
         match &self.matcher {
             Matcher::Nothing => name.is_empty(),
             Matcher::Everything => true,
-            Matcher::Regex(regex) => regex.is_match(name),
+            Matcher::Pattern(pattern) => pattern.matches(name),
         }
     }
 }

@@ -6,7 +6,7 @@
 use super::access::{AccessError, User};
 use super::change::{Change, Key, Kind, Record, RestoreError};
 use super::error::Permission;
-use super::permissions::Pattern;
+use super::permissions::NamePattern;
 use super::{Actor, ExchangeKind, Topology, TopologyError};
 use std::sync::Arc;
 use stoa_amqp::{ShortString, Table, Value};
@@ -18,8 +18,8 @@ pub struct TopicPermissions {
     pub write: Box<str>,
     /// The pattern of keys to bind with, as it was given.
     pub read: Box<str>,
-    may_write: Pattern,
-    may_read: Pattern,
+    may_write: NamePattern,
+    may_read: NamePattern,
 }
 
 impl TopicPermissions {
@@ -27,7 +27,7 @@ impl TopicPermissions {
         let expanded = |pattern: &str| {
             let pattern = pattern.replace("{username}", &regex::escape(user));
             let pattern = pattern.replace("{vhost}", &regex::escape(vhost));
-            Pattern::new(&pattern.replace("{client_id}", "\\{client_id\\}"))
+            NamePattern::new(&pattern.replace("{client_id}", "\\{client_id\\}"))
         };
         Ok(Self {
             may_write: expanded(write)?,

@@ -9,9 +9,9 @@ mod definition;
 mod merge;
 
 use super::change::{Change, Key, Kind};
+use super::pattern::Pattern;
 use super::queue_arguments::QueueType;
 use super::{ShortString, Topology, TopologyError, term};
-use regex::bytes::Regex;
 use std::sync::Arc;
 use stoa_amqp::{Table, Value};
 
@@ -86,7 +86,7 @@ pub struct Policy {
     pub priority: i64,
     /// What it defines: arguments without the `x-` in front.
     pub definition: Table,
-    matcher: Regex,
+    matcher: Pattern,
 }
 
 impl Policy {
@@ -118,7 +118,7 @@ impl Policy {
         }));
         let pattern = terms.get("pattern").and_then(Value::as_str);
         let matcher = match pattern {
-            Some(pattern) => Regex::new(pattern).map_err(|error| format!("pattern should be regular expression but is invalid: {error}")),
+            Some(pattern) => Pattern::new(pattern).map_err(|error| format!("pattern should be regular expression but is invalid: {error}")),
             None => Err(format!("pattern should be a binary but was {}", given("pattern"))),
         };
         accept(matcher.as_ref().map(drop).map_err(Clone::clone));
@@ -154,7 +154,7 @@ impl Policy {
     }
 
     fn matches_exchange(&self, name: &ShortString) -> bool {
-        matches!(self.apply_to, ApplyTo::All | ApplyTo::Exchanges) && self.matcher.is_match(name.as_bytes())
+        matches!(self.apply_to, ApplyTo::All | ApplyTo::Exchanges) && self.matcher.matches(name.as_bytes())
     }
 
     /// As in RabbitMQ, a policy that defines something that queues of this type cannot do does not apply to them at all.
@@ -165,7 +165,7 @@ impl Policy {
             ApplyTo::QuorumQueues => queue_type == QueueType::Quorum,
             ApplyTo::Exchanges | ApplyTo::Streams => false,
         };
-        is_meant && self.matcher.is_match(name.as_bytes()) && definition::suits(&self.definition, queue_type)
+        is_meant && self.matcher.matches(name.as_bytes()) && definition::suits(&self.definition, queue_type)
     }
 }
 

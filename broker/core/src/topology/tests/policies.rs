@@ -125,6 +125,20 @@ fn equal_priorities_count_by_name() {
 }
 
 #[test]
+fn patterns_may_look_around() {
+    let mut site = Site::new();
+    site.queue("a").unwrap();
+    let terms = terms("^(?!amq\\.).*", "all", 0, length(1));
+    site.put_policy(PolicyKind::User, "p", &terms).unwrap();
+    let of_exchange = |site: &Site, name: &[u8]| site.topology.governing_exchange("/", name).policy.is_some();
+    site.exchange("x", "fanout").unwrap();
+    for site in [&site, &site.restarted()] {
+        assert!(site.policy_names("a")[0].is_some() && of_exchange(site, b"x"));
+        assert!(!of_exchange(site, b"amq.topic"));
+    }
+}
+
+#[test]
 fn policies_apply_to_kinds_of_things() {
     let kinds = ["all", "queues", "classic_queues", "quorum_queues", "streams", "exchanges"];
     let expected = [

@@ -98,7 +98,7 @@ fn a_hundred_thousand_patterns_match_as_the_linear_matcher_does_while_they_come_
 
 #[test]
 fn many_queues_with_bindings_of_every_kind_leave_nothing_behind() {
-    const QUEUES: usize = 20_000;
+    const QUEUES: usize = 5_000;
     let (mut topology, mut changes, none) = (Topology::new(), Vec::new(), Table::new());
     let actor = Actor {
         vhost: "/",
