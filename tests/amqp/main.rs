@@ -13,6 +13,7 @@ mod exchanges;
 mod expiry;
 mod messages;
 mod queues;
+mod refusals;
 mod settling;
 #[path = "../support/mod.rs"]
 mod support;
