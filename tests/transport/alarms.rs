@@ -94,8 +94,8 @@ fn publishing_goes_on_when_memory_is_free_again() {
     let mut publisher = connect(&served, &["connection.blocked"]);
     let mut other = connect(&served, &["connection.blocked"]);
     declare(&mut publisher, "q");
-    // Eleven of these are too many; the rest is not too many again.
-    for _ in 0..20 {
+    // Eleven of these are too many, or some fewer with what the queue needs beside them; the rest is not too many again.
+    for _ in 0..16 {
         publisher.send(&message("q", &[7; 100_000]));
     }
     served.says("low on memory: connections that publish are blocked");
@@ -104,13 +104,13 @@ fn publishing_goes_on_when_memory_is_free_again() {
     publisher.send(&message("q", b"the last"));
     let purge = raw::method(1, 50, 30, |a| a.u16(0).short("q").bits(&[false]));
     let purged = other.call(&purge, 50, 31).arguments().u32();
-    assert!(purged >= 11, "{purged}");
+    assert!(purged >= 8, "{purged}");
     publisher.expect(10, 61);
     served.says("no longer low on memory");
     // What waited has come.
-    while declare(&mut other, "q") != 22 - purged {}
+    while declare(&mut other, "q") != 18 - purged {}
     publisher.send(&message("q", b"and on"));
-    assert_eq!(declare(&mut publisher, "q"), 23 - purged);
+    assert_eq!(declare(&mut publisher, "q"), 19 - purged);
 }
 
 /// A disk of its own, that becomes full and empty.

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::thread::Thread;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
@@ -146,7 +147,8 @@ fn memory_used(broker: &Arc<Broker>) -> u64 {
         .iter()
         .map(|cell| cell.look(broker, |running| running.shard.resident_bytes()))
         .sum();
-    queues + broker.bodies.resident_bytes() as u64
+    // A queue counts the bodies of its messages, too; those that lie apart may stay longer than the messages are in memory.
+    queues.max(broker.bodies.resident_bytes() as u64)
 }
 
 /// What a process without privileges may still write.
@@ -155,11 +157,16 @@ fn disk_free(data: &Path) -> std::io::Result<u64> {
     Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
 }
 
+/// While somebody may be blocked, the thread looks so often at least.
+const RAISED_INTERVAL_MAX: Duration = Duration::from_millis(100);
+
 /// The thread of the alarms, which also looks whether the files of TLS have changed. Ends when [`Alarms::stop`] was called.
 pub(crate) fn run(broker: &Arc<Broker>) {
     *broker.alarms.thread.lock() = Some(std::thread::current());
     while !broker.alarms.stopped.load(Ordering::SeqCst) {
-        std::thread::park_timeout(broker.config.alarms.interval);
+        let interval = broker.config.alarms.interval;
+        let raised = broker.alarms.raised().any();
+        std::thread::park_timeout(if raised { interval.min(RAISED_INTERVAL_MAX) } else { interval });
         look(broker);
         if broker.certificates.as_ref().is_some_and(|certificates| certificates.have_changed()) {
             broker.reload_certificates();

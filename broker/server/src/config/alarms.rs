@@ -14,10 +14,11 @@ pub struct AlarmConfig {
     /// `store.journal_bytes_max` and `limits.memory_bytes_max` together, and 1 GB at least.
     #[serde(with = "units::auto_bytes")]
     pub disk_free_min: Option<u64>,
-    /// Octets of messages in memory, large bodies included. `None` ("auto"): twice `limits.memory_bytes_max`.
+    /// Octets of messages in memory, large bodies included. `None` ("auto"): three times `limits.memory_bytes_max`: from twice as much on,
+    /// publishers wait for the disk anyway, so this is for when that does not help.
     #[serde(with = "units::auto_bytes")]
     pub memory_max: Option<u64>,
-    /// Time between two looks.
+    /// Time between two looks; while somebody may be blocked, 100 ms at most.
     #[serde(with = "units::duration")]
     pub interval: Duration,
 }
@@ -48,6 +49,6 @@ impl AlarmConfig {
 
     /// The watermark that holds for memory.
     pub(crate) fn memory_max(&self, limits: &Limits) -> u64 {
-        self.memory_max.unwrap_or_else(|| 2 * limits.memory_bytes_max as u64)
+        self.memory_max.unwrap_or_else(|| 3 * limits.memory_bytes_max as u64)
     }
 }

@@ -6,7 +6,9 @@ mod consume;
 mod content;
 mod declare;
 mod error;
+mod greeting;
 mod handshake;
+mod input;
 mod properties;
 mod publish;
 mod records;
@@ -14,24 +16,20 @@ mod sasl;
 mod session;
 mod tx;
 
-use std::cell::RefCell;
 use std::io::ErrorKind;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll, ready};
 use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
-use stoa_amqp::{Method, Table, frame};
+use stoa_amqp::{Table, frame};
 use stoa_core::ids::ConnectionId;
-use tokio::io::ReadBuf;
 use tokio::time::{Instant, Sleep};
 
 use self::error::Exception;
-use self::handshake::{Handshake, Step};
-use self::publish::Batch;
-use self::sasl::Evidence;
+use self::handshake::Handshake;
+use self::input::{SCRATCH, Scratch};
 use self::session::{Closing, Open, Wait};
 use crate::broker::Broker;
 use crate::outlet::{Flush, Outlet};
@@ -105,27 +103,6 @@ enum Armed {
 enum Stage {
     Handshake(Option<Handshake>),
     Open(Box<Open>),
-}
-
-/// Per thread: what is read into, and what becomes of it.
-struct Scratch {
-    input: Vec<u8>,
-    /// What TLS has to decrypt first; empty on threads that have never had such a connection.
-    cipher: Vec<u8>,
-    batch: Batch,
-}
-
-/// Octets read at a time.
-const READ_SIZE: usize = 256 << 10;
-
-/// After a read of this size the thread's other connections have their turn.
-const MUCH: usize = READ_SIZE / 4;
-
-/// Octets of TLS read at a time. What they hold, and what an incomplete record before them held back, fits into half of [`READ_SIZE`].
-const CIPHER_SIZE: usize = READ_SIZE / 4;
-
-thread_local! {
-    static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch { input: vec![0; READ_SIZE], cipher: Vec::new(), batch: Batch::default() });
 }
 
 /// How long a client has to answer `connection.close` before the socket is closed all the same.
@@ -253,209 +230,6 @@ impl Connection {
             self.close_if_asked();
             self.arm(timer.as_mut());
         }
-    }
-
-    /// One read, and everything that follows from it. `None`: the client has closed.
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<Option<Option<Wait>>>> {
-        SCRATCH.with_borrow_mut(|Scratch { input, cipher, batch }| {
-            let carried = self.carry.len();
-            if input.len() < carried + READ_SIZE / 2 {
-                input.resize(carried + READ_SIZE, 0);
-            }
-            input[..carried].copy_from_slice(&self.carry);
-            let room = &mut input[carried..];
-            let n = if self.secured {
-                match ready!(self.poll_read_tls(cx, cipher, room))? {
-                    // The session was busy with itself, and may have something to say.
-                    Some(0) => return Poll::Ready(Ok(Some(None))),
-                    Some(n) => n,
-                    None => 0,
-                }
-            } else {
-                ready!(self.poll_read_socket(cx, room))?
-            };
-            if n == 0 {
-                return Poll::Ready(Ok(None));
-            }
-            self.heard = true;
-            self.read_much = n >= MUCH;
-            let (taken, wait) = self.take(batch, carried + n, input);
-            self.carry.clear();
-            if taken < carried + n {
-                self.carry.extend_from_slice(&input[taken..carried + n]);
-            } else if self.carry.capacity() > 0 {
-                self.carry = Vec::new();
-            }
-            if input.len() > 2 * READ_SIZE {
-                input.truncate(READ_SIZE);
-                input.shrink_to_fit();
-            }
-            Poll::Ready(Ok(Some(wait)))
-        })
-    }
-
-    /// Octets as they are on the wire; none: the client has closed.
-    fn poll_read_socket(&mut self, cx: &mut Context<'_>, room: &mut [u8]) -> Poll<std::io::Result<usize>> {
-        if !self.preread.is_empty() {
-            let n = self.preread.len().min(room.len());
-            room[..n].copy_from_slice(&self.preread[..n]);
-            self.preread.drain(..n);
-            return Poll::Ready(Ok(n));
-        }
-        let mut buffer = ReadBuf::new(room);
-        ready!(self.source.poll_read(cx, &mut buffer))?;
-        Poll::Ready(Ok(buffer.filled().len()))
-    }
-
-    /// Octets out of TLS. `None`: the client has closed.
-    fn poll_read_tls(&mut self, cx: &mut Context<'_>, cipher: &mut Vec<u8>, room: &mut [u8]) -> Poll<std::io::Result<Option<usize>>> {
-        if self.tls_closed {
-            return Poll::Ready(Ok(None));
-        }
-        cipher.resize(CIPHER_SIZE, 0);
-        let n = ready!(self.poll_read_socket(cx, cipher))?;
-        if n == 0 {
-            return Poll::Ready(Ok(None));
-        }
-        self.heard = true;
-        let mut state = self.outlet.lock();
-        let Some(session) = &mut state.tls else {
-            return Poll::Ready(Ok(None));
-        };
-        match session.take(&cipher[..n], room) {
-            Ok((0, true)) => Poll::Ready(Ok(None)),
-            Ok((filled, closed)) => {
-                self.tls_closed = closed;
-                Poll::Ready(Ok(Some(filled)))
-            }
-            Err(error) => {
-                tracing::warn!(peer = %self.presence.peer, "TLS: {error}");
-                Poll::Ready(Err(ErrorKind::InvalidData.into()))
-            }
-        }
-    }
-
-    /// Goes on with what was read before a wait.
-    fn take_carried(&mut self) -> Option<Wait> {
-        SCRATCH.with_borrow_mut(|Scratch { batch, .. }| {
-            let carry = std::mem::take(&mut self.carry);
-            let (taken, wait) = self.take(batch, carry.len(), &carry);
-            self.carry = carry[taken..].to_vec();
-            wait
-        })
-    }
-
-    fn take(&mut self, batch: &mut Batch, size: usize, input: &[u8]) -> (usize, Option<Wait>) {
-        let mut taken = 0;
-        loop {
-            let rest = &input[taken..size];
-            match &mut self.stage {
-                Stage::Open(open) => {
-                    let (more, wait) = open.take(&self.broker, batch, rest);
-                    if wait == Some(Wait::Alarm) {
-                        self.presence.blocked.store(true, Ordering::Relaxed);
-                    }
-                    self.flush();
-                    return (taken + more, wait);
-                }
-                Stage::Handshake(_) => match self.shake_hands(rest) {
-                    Some(n) => taken += n,
-                    None => return (taken, None),
-                },
-            }
-        }
-    }
-
-    /// Takes one step of the handshake; gives the octets it took. `None`: more are needed, or it is over.
-    fn shake_hands(&mut self, input: &[u8]) -> Option<usize> {
-        let Stage::Handshake(stage) = &mut self.stage else { return None };
-        let handshake = stage.take()?;
-        if let Handshake::AwaitHeader = handshake {
-            return self.take_header(input);
-        }
-        // what both sides take without having agreed on it, as in RabbitMQ
-        let (frame, size) = match frame::next_frame(input, frame::SIZE_MIN) {
-            Ok(Some(found)) => found,
-            Ok(None) => {
-                *stage = Some(handshake);
-                return None;
-            }
-            Err(error) => return self.refuse(&error.into()),
-        };
-        let outcome = match frame.kind {
-            frame::FrameKind::Method if frame.channel == 0 => Method::decode(frame.payload).map_err(Exception::from).and_then(|method| {
-                check_room(&method, &mut self.seat, self.broker.config.limits.connections_max)?;
-                let evidence = Evidence {
-                    peer: &self.presence.peer,
-                    certificate_user: self.certificate_user.as_deref(),
-                };
-                let mut state = self.outlet.lock();
-                handshake.take(&method, &self.broker, evidence, self.id, state.buffer())
-            }),
-            frame::FrameKind::Heartbeat => Ok(Step::Next(handshake)),
-            _ => Err(Exception::connection(
-                stoa_amqp::ReplyCode::CommandInvalid,
-                (0, 0),
-                "only methods on channel 0 belong in the handshake",
-            )),
-        };
-        match outcome {
-            Ok(Step::Next(next)) => *stage = Some(next),
-            Ok(Step::Open(opened)) => {
-                self.outlet.lock().open(opened.tuned.frame_max, opened.client.cancel_notify);
-                *self.presence.identity.lock() = Identity {
-                    user: opened.client.user.clone(),
-                    vhost: opened.vhost.clone(),
-                    properties: opened.client.properties.clone(),
-                };
-                self.heartbeat = opened.tuned.heartbeat;
-                self.stage = Stage::Open(Box::new(Open::new(self.id, self.outlet.clone(), *opened)));
-            }
-            Err(exception) => return self.refuse(&exception),
-        }
-        Some(size)
-    }
-
-    /// Who the client is by its certificate. It has sent its first octets, so the handshake of TLS is over.
-    fn look_at_certificate(&mut self) {
-        let state = self.outlet.lock();
-        let Some(session) = &state.tls else { return };
-        debug_assert!(!session.is_handshaking(), "nothing comes out of TLS before its handshake is over");
-        self.certificate_user = session.user(self.broker.config.sasl.external_user);
-        self.presence.tls.get_or_init(|| session.summary());
-    }
-
-    fn take_header(&mut self, input: &[u8]) -> Option<usize> {
-        let expected = frame::PROTOCOL_HEADER;
-        let Some(header) = input.first_chunk::<8>() else {
-            let possible = expected.starts_with(input);
-            if possible {
-                self.stage = Stage::Handshake(Some(Handshake::AwaitHeader));
-            } else {
-                self.outlet.lock().buffer().extend_from_slice(&expected);
-            }
-            return None;
-        };
-        if *header != expected {
-            self.outlet.lock().buffer().extend_from_slice(&expected);
-            return None;
-        }
-        if self.secured {
-            self.look_at_certificate();
-        }
-        let mechanisms = sasl::mechanisms(&self.broker.config.sasl, self.certificate_user.is_some());
-        handshake::write_start(self.broker.config.compat, &mechanisms, self.outlet.lock().buffer());
-        self.stage = Stage::Handshake(Some(Handshake::AwaitStartOk));
-        Some(8)
-    }
-
-    /// The handshake failed: says why where the client expects it, and ends. The stage stays empty, which is its end.
-    fn refuse(&mut self, exception: &Exception) -> Option<usize> {
-        tracing::warn!(peer = %self.presence.peer, code = exception.code.code(), "handshake: {}", exception.text);
-        if handshake::is_spoken(exception) {
-            exception.write(0, self.outlet.lock().buffer());
-        }
-        None
     }
 
     fn is_done(&self) -> bool {
@@ -613,15 +387,6 @@ impl Connection {
         broker.connections.lock().remove(&self.id);
         broker.counters.connections_closed.fetch_add(1, Ordering::Relaxed);
     }
-}
-
-/// `connection.open` is refused when there are as many connections as may be. The words are RabbitMQ's (`connection_max`).
-fn check_room(method: &Method<'_>, seat: &mut Seat, connections_max: usize) -> Result<(), Exception> {
-    if matches!(method, Method::ConnectionOpen(_)) && !seat.open(connections_max) {
-        let text = format!("connection refused: node connection limit ({connections_max}) is reached");
-        return Err(Exception::connection(stoa_amqp::ReplyCode::NotAllowed, method.id(), text));
-    }
-    Ok(())
 }
 
 /// How long, and for how many reads, a closed connection is read to its end.
