@@ -106,7 +106,7 @@ fn what_rabbitmq_refuses_is_refused_in_its_words() {
     let unknown = "Validation failed\n\nUnrecognised terms [{<<\"max-fun\">>,1}] in limits\n";
     check("/api/vhost-limits/%2F/max-fun", r#"{"value": 1}"#, 400, unknown);
     check("/api/vhost-limits/nowhere/max-queues", r#"{"value": 1}"#, 404, "vhost_not_found");
-    check("/api/user-limits/nobody/max-channels", r#"{"value": 1}"#, 404, "user_not_found");
+    check("/api/user-limits/nobody/max-channels", r#"{"value": 1}"#, 400, "no_such_user");
     assert_eq!(http::get(broker.http(), "/api/vhost-limits/nowhere", GUEST).status, 404);
     assert_eq!(http::json(broker.http(), "/api/vhost-limits/%2F"), json!([]));
 }

@@ -104,7 +104,7 @@ async fn clear(
     Path((owner, limit)): Path<(String, String)>,
 ) -> Result<StatusCode, Failure> {
     caller.check_administrator()?;
-    if broker.limits(of, &owner).is_none() {
+    if of == LimitOf::Vhost && broker.limits(of, &owner).is_none() {
         return Err(no_owner(of));
     }
     // That there was none is as good.
@@ -117,9 +117,6 @@ async fn clear(
 fn no_owner(of: LimitOf) -> Failure {
     match of {
         LimitOf::Vhost => no_vhost(),
-        LimitOf::User => Failure {
-            reason: "user_not_found".into(),
-            ..no_vhost()
-        },
+        LimitOf::User => bad_request("no_such_user".into()),
     }
 }

@@ -82,12 +82,12 @@ impl Broker {
         Ok(was_there)
     }
 
-    /// The policies of one kind, of all virtual hosts or of one, in ascending order of virtual host and name.
+    /// The policies of one kind, of all virtual hosts or of one, in ascending order of priority, virtual host and name, as RabbitMQ lists them.
     #[must_use]
     pub fn policies(&self, kind: PolicyKind, vhost: Option<&str>) -> Vec<Arc<Policy>> {
         let site = self.topology.read();
         let mut policies: Vec<_> = site.topology.policies(kind, vhost).cloned().collect();
-        policies.sort_by(|a, b| (&a.vhost, &a.name).cmp(&(&b.vhost, &b.name)));
+        policies.sort_by(|a, b| (a.priority, &a.vhost, &a.name).cmp(&(b.priority, &b.vhost, &b.name)));
         policies
     }
 

@@ -101,7 +101,7 @@ const KEYS: [(&str, Check, &str); 39] = [
     ("federation-upstream", Any, ""),
     ("federation-upstream-pattern", Any, ""),
     ("federation-upstream-set", Any, ""),
-    ("ha-mode", Any, ""),
+    ("ha-mode", OneOf(&["all", "exactly", "nodes"]), "ha-mode value"),
     ("ha-params", Any, ""),
     ("ha-promote-on-failure", Any, ""),
     ("ha-promote-on-shutdown", Any, ""),

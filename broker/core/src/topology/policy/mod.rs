@@ -95,7 +95,7 @@ impl Policy {
         let mut errors = Vec::new();
         let mut accept = |checked: Result<(), String>| errors.extend(checked.err());
         let priority = match terms.get("priority") {
-            None | Some(Value::Void) => Some(0),
+            None => Some(0),
             Some(value) => value.as_i64(),
         };
         let given = |field: &str| terms.get(field).map_or_else(|| "undefined".to_owned(), term::text);
@@ -107,10 +107,14 @@ impl Policy {
             None => Err(format!("Key \"definition\" not found in {name}")),
         });
         let apply_to = match terms.get("apply-to") {
-            None | Some(Value::Void) => Some(ApplyTo::All),
+            None => Some(ApplyTo::All),
             Some(to) => to.as_bytes().and_then(ApplyTo::of_name),
         };
-        let apply_to_text = terms.get("apply-to").and_then(Value::as_str).unwrap_or_default();
+        let apply_to_text = match terms.get("apply-to") {
+            Some(Value::LongString(text)) => String::from_utf8_lossy(text).into_owned(),
+            Some(other) => term::text(other),
+            None => String::new(),
+        };
         accept(apply_to.map(drop).ok_or_else(|| {
             format!(
                 "apply-to '{apply_to_text}' unrecognised; should be one of: 'queues', 'classic_queues',  'quorum_queues', 'streams', 'exchanges', or 'all'"

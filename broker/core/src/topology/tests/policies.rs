@@ -377,6 +377,10 @@ fn what_rabbitmq_refuses_of_policies_is_refused_in_its_words() {
     wrong.insert("priority", text("high"));
     check(PolicyKind::User, &wrong, "priority should be a number, actually was <<\"high\">>");
     let mut wrong = terms(".*", "all", 0, length(1));
+    wrong.insert("priority", Value::Void);
+    check(PolicyKind::User, &wrong, "priority should be a number, actually was null");
+    user(table([("ha-mode", text("x"))]), "<<\"x\">> is not a valid ha-mode value");
+    let mut wrong = terms(".*", "all", 0, length(1));
     wrong.insert("pattern", Value::from(1));
     check(PolicyKind::User, &wrong, "pattern should be a binary but was 1");
     let outcome = Site::new().put_policy(PolicyKind::User, "p", &terms("(", "all", 0, length(1)));
