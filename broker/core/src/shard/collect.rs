@@ -12,7 +12,7 @@ use crate::shard::chunk::{Chunk, state};
 use crate::shard::effects::Effects;
 use crate::shard::lane::Lane;
 use crate::shard::stored::{self, HeadEntry, IndexEntry, StoredChunk};
-use crate::shard::timers::NEVER;
+use crate::shard::timers::{NEVER, UNKNOWN};
 
 impl Shard {
     /// A group commit begins: appends what became of persistent messages in durable queues since the last time. What came and was settled
@@ -108,8 +108,7 @@ impl Lane {
         let due = match chunk.is_resident() {
             true => chunk.dues(unsettled, None).1,
             false if others.is_empty() || !chunk.is(state::TIMED) => chunk.due,
-            // Whoever starts with it must look.
-            false => Millis(1),
+            false => UNKNOWN,
         };
         let bodies = match self.measured {
             false => 0,

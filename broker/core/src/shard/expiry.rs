@@ -14,7 +14,7 @@ use crate::shard::fit::length_at;
 use crate::shard::lane::{Lane, lane_of};
 use crate::shard::letters::keeps_dead;
 use crate::shard::queue::Queue;
-use crate::shard::timers::{NEVER, Timer, What};
+use crate::shard::timers::{NEVER, Timer, UNKNOWN, What};
 
 impl Queue {
     /// A chunk has something that may be due by `upto`: it leaves. Returns how many messages did.
@@ -30,6 +30,8 @@ impl Queue {
             lane.load(at, false, common, effects);
             None
         });
+        // What it waited for may be gone.
+        self.activate(common);
         done.flatten().unwrap_or(1)
     }
 
@@ -70,11 +72,7 @@ impl Lane {
         if !chunk.is(state::TIMED) || chunk.is(state::LOOKING) || chunk.is(state::DAMAGED) {
             return;
         }
-        let due = if chunk.is_resident() {
-            chunk.dues(places, None).1
-        } else {
-            common.now
-        };
+        let due = if chunk.is_resident() { chunk.dues(places, None).1 } else { UNKNOWN };
         self.set_due(at, due.min(self.chunks[at].due), common);
     }
 

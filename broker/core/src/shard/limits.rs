@@ -32,6 +32,8 @@ impl Shard {
             let Some(queue) = self.queues.get_mut(&id) else { continue };
             queue.is_crowded = false;
             queue.shrink(&mut budget, &mut self.common, effects);
+            // What it waited for may be gone.
+            queue.activate(&mut self.common);
             if budget == 0 {
                 queue.mark_crowded(&mut self.common);
             }

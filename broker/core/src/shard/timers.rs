@@ -9,6 +9,9 @@ use crate::shard::effects::Effects;
 /// No time.
 pub(crate) const NEVER: Millis = Millis(u64::MAX);
 
+/// The due of a chunk that is on disk and must be looked at to know more.
+pub(crate) const UNKNOWN: Millis = Millis(1);
+
 /// Something to be done for a queue, at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Timer {

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use stoa_core::ids::{BodyId, ConsumerId, OutletId, QueueId, Sequence};
 use stoa_core::log::{self, LogRecord, LogWriter};
 use stoa_core::record::Records;
-use stoa_core::settings::Settings;
-use stoa_core::shard::{Command, Consumer, Delivery, Effects, Letter, QueueSpec, Restored, Shard, ShardLimits, StoredChunk, StoredError};
+use stoa_core::settings::{Overflow, Settings};
+use stoa_core::shard::{
+    Command, Consumer, Delivery, Effects, Letter, QueueSpec, Reason, Restored, Shard, ShardLimits, StoredChunk, StoredError,
+};
 
 use crate::bodies::{Bodies, Shared};
 use crate::disk::{Disk, Write};
@@ -36,7 +38,16 @@ pub struct Delivered {
     pub queue: QueueId,
     pub first: Sequence,
     pub redelivered: bool,
+    pub returns: u32,
     /// The numbers in the bodies.
+    pub ids: Vec<usize>,
+}
+
+/// A dead letter, copied out.
+pub struct Lettered {
+    pub queue: QueueId,
+    pub first: Sequence,
+    pub reason: Reason,
     pub ids: Vec<usize>,
 }
 
@@ -64,6 +75,8 @@ pub struct Sink {
     pub delivered: Vec<Delivered>,
     pub stalled: Vec<OutletId>,
     pub unused: Vec<QueueId>,
+    pub letters: Vec<Lettered>,
+    pub refused: Vec<(QueueId, Vec<usize>)>,
     pub cancelled: Vec<(OutletId, ConsumerId)>,
     pub seen: Seen,
     pub bodies: Shared,
@@ -78,13 +91,28 @@ impl Effects for Sink {
         wanted
     }
     fn dead(&mut self, letter: Letter<'_>) {
-        panic!("nothing dies here: {:?}", letter.reason);
+        self.seen.saw(match letter.reason {
+            Reason::Rejected => "dead: rejected",
+            Reason::Expired => "dead: expired",
+            Reason::MaxLength => "dead: maxlen",
+            Reason::DeliveryLimit => "dead: delivery limit",
+            Reason::Due => "dead: due",
+        });
+        self.letters.push(Lettered {
+            queue: letter.queue,
+            first: letter.first,
+            reason: letter.reason,
+            ids: ids(letter.records, &self.bodies.borrow()),
+        });
     }
-    fn refused(&mut self, queue: QueueId, _settings: &Arc<Settings>, _records: Records<'_>, _dead_letter: bool) {
-        panic!("queue {queue} takes everything");
+    fn refused(&mut self, queue: QueueId, settings: &Arc<Settings>, records: Records<'_>, dead_letter: bool) {
+        self.seen.saw("refuse");
+        assert_eq!(dead_letter, settings.overflow == Overflow::RejectPublishDeadLetter);
+        self.refused.push((queue, ids(records, &self.bodies.borrow())));
     }
     fn expired(&mut self, queue: QueueId) {
-        panic!("queue {queue} stays");
+        self.seen.saw("queue expires");
+        self.unused.push(queue);
     }
 
     fn deliver(&mut self, delivery: Delivery<'_>) {
@@ -94,11 +122,12 @@ impl Effects for Sink {
         }
         let Consumer { id, outlet, no_ack, .. } = *delivery.consumer;
         let Delivery {
+            consumer: _,
             queue,
             first,
             redelivered,
+            returns,
             records,
-            ..
         } = delivery;
         self.delivered.push(Delivered {
             outlet,
@@ -107,6 +136,7 @@ impl Effects for Sink {
             queue,
             first,
             redelivered,
+            returns,
             ids: ids(records, &self.bodies.borrow()),
         });
     }

@@ -51,6 +51,10 @@ impl Tables {
                     self.chunks.insert(key, data);
                 }
             }
+            Write::Delete(keys) if keys.start() == keys.end() => {
+                self.index.remove(keys.start());
+                self.chunks.remove(keys.start());
+            }
             Write::Delete(keys) => {
                 self.index.retain(|key, _| !keys.contains(key));
                 self.chunks.retain(|key, _| !keys.contains(key));

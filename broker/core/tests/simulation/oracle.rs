@@ -1,8 +1,11 @@
 //! What became of every message, as its publisher and its consumers saw it, and what may therefore still happen to it.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use stoa_core::ids::QueueId;
+use stoa_core::ids::{Millis, QueueId};
+use stoa_core::settings::{RetryOf, Settings};
+use stoa_core::shard::{Reason, ReturnCause};
 
 /// A message in one queue.
 #[derive(Debug, Clone)]
@@ -18,6 +21,16 @@ pub struct Message {
     pub confirmed: bool,
     /// It may have been delivered before.
     pub delivered: bool,
+    /// When it expires, or goes on.
+    pub due: Option<Millis>,
+    /// How often it came back, as far as its queue counts that.
+    pub returns: u32,
+    /// It was dead when the broker stopped: others behind it may have been delivered, so it may say that it was.
+    pub passed: bool,
+    /// It is not delivered before.
+    pub not_before: Millis,
+    /// Handed out as a dead letter, and not answered.
+    pub offered: bool,
     pub fate: Fate,
 }
 
@@ -26,6 +39,8 @@ pub enum Fate {
     Ready,
     /// Delivered to this channel and not settled.
     Unacked,
+    /// It left for the dead-letter exchange, and nobody has it yet.
+    Dead,
     /// Settled; `durable` once the commit of this epoch is.
     Settled {
         epoch: u64,
@@ -47,32 +62,122 @@ pub struct Oracle {
     checkpoint: Vec<usize>,
     /// The commit that is durable.
     pub durable: u64,
+    pub now: Millis,
+    /// What queues are set to do, and what they ever were.
+    queues: HashMap<QueueId, Set>,
     /// Messages with a priority above 0.
     priorities: usize,
 }
 
+/// What a queue is set to do, and whether it ever had limits, or messages left it without a trace.
+#[derive(Default)]
+struct Set {
+    settings: Settings,
+    limited: bool,
+    silent: bool,
+}
+
 impl Oracle {
+    pub fn configured(&mut self, queue: QueueId, settings: Option<&Arc<Settings>>) {
+        let set = self.queues.entry(queue).or_default();
+        set.settings = settings.map(|settings| Settings::clone(settings)).unwrap_or_default();
+        let Settings { length_max, bytes_max, .. } = set.settings;
+        set.limited |= length_max.is_some() || bytes_max.is_some();
+        set.silent |= set.settings.dead_letter.is_none() && !set.settings.delays;
+    }
+
+    /// A ready message may have left its queue meanwhile.
+    fn may_leave(&self, message: &Message) -> bool {
+        message.due.is_some_and(|due| due <= self.now) || self.queues[&message.queue].limited
+    }
+
+    /// A message may be gone without anybody having been told.
+    fn may_vanish(&self, message: &Message) -> bool {
+        self.queues[&message.queue].silent && (message.fate == Fate::Dead || self.may_leave(message))
+    }
+
+    /// The queue took these not in.
+    pub fn refused(&mut self, ids: &[usize]) {
+        for &id in ids {
+            assert_eq!(self.messages[id].fate, Fate::Ready, "message {id} is refused at once");
+            self.messages[id].fate = Fate::Gone;
+        }
+    }
+
+    /// A dead letter is handed out.
+    pub fn died(&mut self, id: usize, reason: Reason) {
+        let message = &self.messages[id];
+        let set = &self.queues[&message.queue];
+        let is_due = message.due.is_some_and(|due| due <= self.now);
+        let right = match (message.fate, reason) {
+            (Fate::Dead, _) => true,
+            (Fate::Ready | Fate::Maybe, Reason::Expired) => is_due && !set.settings.delays,
+            (Fate::Ready | Fate::Maybe, Reason::Due) => is_due && set.settings.delays,
+            (Fate::Ready | Fate::Maybe, Reason::MaxLength) => set.limited,
+            _ => false,
+        };
+        assert!(right, "message {id} left as {reason:?}: {message:?}");
+        assert!(!message.offered, "message {id} is offered once at a time");
+        let message = &mut self.messages[id];
+        message.offered = true;
+        message.fate = Fate::Dead;
+    }
+
+    /// A letter is answered.
+    pub fn answered(&mut self, id: usize, taken: bool, epoch: u64) {
+        let message = &mut self.messages[id];
+        assert!(message.fate == Fate::Dead && message.offered, "message {id} is dead");
+        message.offered = false;
+        if taken {
+            message.fate = Fate::Settled { epoch };
+            self.settled.push(id);
+        }
+    }
+
+    /// A consumer refused it for good.
+    pub fn rejected(&mut self, id: usize, epoch: u64) {
+        assert_eq!(self.messages[id].fate, Fate::Unacked);
+        self.leaves(id, epoch);
+    }
+
+    fn leaves(&mut self, id: usize, epoch: u64) {
+        let message = &mut self.messages[id];
+        if self.queues[&message.queue].settings.dead_letter.is_some() {
+            message.fate = Fate::Dead;
+        } else {
+            message.fate = Fate::Settled { epoch };
+            self.settled.push(id);
+        }
+    }
+
     pub fn published(&mut self, message: Message) -> usize {
         self.priorities += usize::from(message.priority > 0);
         self.messages.push(message);
         self.messages.len() - 1
     }
 
-    pub fn delivered(&mut self, id: usize, queue: QueueId, redelivered: bool, no_ack: bool, epoch: u64) {
+    pub fn delivered(&mut self, id: usize, queue: QueueId, (redelivered, returns): (bool, u32), no_ack: bool, epoch: u64) {
         let priority = self.messages[id].priority;
-        let overtaken = |other: &Message| other.queue == queue && other.fate == Fate::Ready && other.priority > priority;
+        let overtaken = |other: &Message| {
+            let waits = other.queue == queue && other.fate == Fate::Ready && other.not_before == Millis(0);
+            waits && other.priority > priority && !self.may_leave(other)
+        };
         assert!(
             self.priorities == 0 || !self.messages.iter().any(overtaken),
             "message {id} overtook one of higher priority"
         );
+        let now = self.now;
         let message = &mut self.messages[id];
+        assert!(message.due.is_none_or(|due| due >= now), "message {id} is delivered too late");
+        assert!(message.not_before <= now, "message {id} is delivered too early");
+        assert_eq!(message.returns, returns, "message {id} came back as often as it says");
         assert_eq!(message.queue, queue, "message {id} is in the queue that it was routed to");
         match message.fate {
             Fate::Ready | Fate::Maybe => {}
             fate => panic!("invariants 3 and 6: message {id} was delivered and is {fate:?}"),
         }
-        assert_eq!(
-            redelivered, message.delivered,
+        assert!(
+            redelivered == message.delivered || message.passed,
             "redelivered says whether message {id} may have been delivered before"
         );
         if !redelivered {
@@ -90,22 +195,54 @@ impl Oracle {
         self.settled.push(id);
     }
 
-    pub fn returned(&mut self, id: usize) {
-        assert_eq!(self.messages[id].fate, Fate::Unacked);
-        self.messages[id].fate = Fate::Ready;
+    pub fn returned(&mut self, id: usize, cause: ReturnCause, epoch: u64) {
+        let message = &mut self.messages[id];
+        assert_eq!(message.fate, Fate::Unacked);
+        message.fate = Fate::Ready;
+        let settings = &self.queues[&message.queue].settings;
+        let counts = settings.counts_deliveries || settings.delivery_limit.is_some() || settings.retry.is_some();
+        if cause == ReturnCause::Undelivered || !counts {
+            return;
+        }
+        message.returns += 1;
+        if settings.delivery_limit.is_some_and(|limit| message.returns > limit) {
+            message.returns = 0;
+            return self.leaves(id, epoch);
+        }
+        if let Some(retry) = settings.retry
+            && (retry.of == RetryOf::All || (retry.of == RetryOf::Failed) == (cause == ReturnCause::Lost))
+        {
+            let delay = (retry.min_ms * u64::from(message.returns)).min(retry.max_ms);
+            message.not_before = Millis(self.now.0 + delay);
+        }
     }
 
     /// All ready messages of a queue were settled.
     pub fn purged(&mut self, queue: QueueId, epoch: u64, count: u32) {
         let mut ready = 0;
         let mut maybe = 0;
-        for (id, message) in self.messages.iter_mut().enumerate().filter(|(_, message)| message.queue == queue) {
+        for id in 0..self.messages.len() {
+            let message = &self.messages[id];
+            if message.queue != queue {
+                continue;
+            }
             match message.fate {
+                // It may be dead, and stays then.
+                Fate::Ready if self.may_leave(message) => {
+                    maybe += 1;
+                    self.messages[id].fate = Fate::Maybe;
+                    continue;
+                }
                 Fate::Ready => ready += 1,
-                Fate::Maybe => maybe += 1,
+                Fate::Maybe => {
+                    maybe += 1;
+                    if self.may_leave(message) {
+                        continue;
+                    }
+                }
                 _ => continue,
             }
-            message.fate = Fate::Settled { epoch };
+            self.messages[id].fate = Fate::Settled { epoch };
             self.settled.push(id);
         }
         assert!(
@@ -159,25 +296,33 @@ impl Oracle {
         let durable = self.durable;
         self.checkpoint.clear();
         self.settled.clear();
-        for message in &mut self.messages {
+        let passed: Vec<_> = self
+            .messages
+            .iter()
+            .map(|message| message.fate == Fate::Dead || self.may_leave(message))
+            .collect();
+        for (message, passed) in self.messages.iter_mut().zip(passed) {
+            message.passed |= passed;
             message.fate = match message.fate {
                 _ if !message.persistent => Fate::Gone,
                 Fate::Gone => Fate::Gone,
                 Fate::Settled { .. } if clean => Fate::Gone,
                 Fate::Settled { .. } | Fate::Maybe => Fate::Maybe,
-                Fate::Ready | Fate::Unacked if clean || message.confirmed || message.epoch <= durable => Fate::Ready,
-                Fate::Ready | Fate::Unacked => Fate::Maybe,
+                Fate::Ready | Fate::Unacked | Fate::Dead if clean || message.confirmed || message.epoch <= durable => Fate::Ready,
+                Fate::Ready | Fate::Unacked | Fate::Dead => Fate::Maybe,
             };
             message.delivered |= !clean;
+            (message.returns, message.not_before, message.offered) = (0, Millis(0), false);
         }
     }
 
-    /// How many messages of a queue are ready and unacked for sure, and how many may be there besides.
+    /// How many messages of a queue are ready (or delayed, or dead) and unacked for sure, and how many may be there besides.
     pub fn counts(&self, queue: QueueId) -> (u64, u64, u64) {
         let (mut ready, mut unacked, mut maybe) = (0, 0, 0);
         for message in self.messages.iter().filter(|message| message.queue == queue) {
             match message.fate {
-                Fate::Ready => ready += 1,
+                Fate::Ready | Fate::Dead if self.may_vanish(message) => maybe += 1,
+                Fate::Ready | Fate::Dead => ready += 1,
                 Fate::Unacked => unacked += 1,
                 Fate::Maybe => maybe += 1,
                 Fate::Settled { .. } | Fate::Gone => {}
@@ -190,7 +335,7 @@ impl Oracle {
     pub fn drained(&self) {
         for (id, message) in self.messages.iter().enumerate() {
             assert!(
-                !matches!(message.fate, Fate::Ready | Fate::Unacked),
+                !matches!(message.fate, Fate::Ready | Fate::Unacked | Fate::Dead) || self.may_vanish(message),
                 "invariant 6: message {id} is lost (confirmed: {}): {message:?}",
                 message.confirmed
             );

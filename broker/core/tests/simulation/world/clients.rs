@@ -1,13 +1,21 @@
 //! Clients that publish, consume, settle, requeue, vanish and come back, and the oracle that watches them.
 
 use stoa_core::channel::{Confirm, Settled, Ticket};
-use stoa_core::ids::{ConsumerId, DeliveryTag, Epoch};
-use stoa_core::record::{self, Records, flags};
+use stoa_core::ids::{ConsumerId, DeliveryTag, Epoch, Millis, QueueId};
+use stoa_core::record::{Head, Records, flags};
 use stoa_core::shard::{Command, Consumer, GetOutcome, ReturnCause};
 
 use super::{World, consumer};
 use crate::broker::{Delivered, ids};
 use crate::oracle::{Fate, Message};
+
+/// How deliveries are given back.
+#[derive(Clone, Copy)]
+pub enum How {
+    Settle,
+    Reject,
+    Requeue(ReturnCause),
+}
 
 impl World {
     pub(super) fn publish(&mut self) {
@@ -30,6 +38,7 @@ impl World {
         };
         let persistent = [0, 50, 100, 100][self.rng.below(4)];
         let large = self.rng.percent(10);
+        let (timed, longest) = ([0, 0, 20, 100][self.rng.below(4)], [100, 10_000, 1_000_000][self.rng.below(3)]);
         let mut runs = vec![Vec::new(); queues.len()];
         let mut counts = 0;
         let mut priority = 0;
@@ -49,31 +58,47 @@ impl World {
             if self.rng.percent(10) {
                 priority = [0, 0, 1, 3, 5, 200, 255][self.rng.below(7)];
             }
+            let own_due = self
+                .rng
+                .percent(timed)
+                .then(|| Millis(self.oracle.now.0 + self.rng.below(longest) as u64));
             let mut behind = Vec::new();
             for (queue, run) in queues.iter().zip(&mut runs) {
+                let settings = queue.settings.as_deref().cloned().unwrap_or_default();
+                let after = |ms: u64| Millis(self.oracle.now.0 + ms);
+                let delay = settings.delays.then(|| after(self.rng.below(longest) as u64));
+                let ttl = settings.message_ttl_ms.map(after);
+                let head = Head {
+                    flags,
+                    priority,
+                    due: own_due.into_iter().chain(delay).min(),
+                    envelope: b"\0\x01q",
+                    header: b"header",
+                };
                 let id = self.oracle.published(Message {
                     queue: queue.id,
                     publisher,
-                    priority: queue
-                        .settings
-                        .as_ref()
-                        .and_then(|settings| settings.priority_max)
-                        .map_or(0, |max| max.min(priority)),
+                    priority: settings.priority_max.map_or(0, |max| max.min(priority)),
                     persistent: persistent && queue.durable,
                     epoch: self.broker.epoch,
                     confirmed: false,
                     delivered: false,
+                    due: [own_due, delay, ttl].into_iter().flatten().min(),
+                    returns: 0,
+                    not_before: Millis(0),
+                    offered: false,
+                    passed: false,
                     fate: Fate::Ready,
                 });
                 behind.push(id);
                 let id = (id as u64).to_le_bytes();
                 if let Some(body) = apart {
-                    record::push_apart(run, flags, priority, b"\0\x01q", &id, body);
+                    Head { header: &id, ..head }.push_apart(run, body);
                     continue;
                 }
                 let mut body = id.to_vec();
                 body.resize(8 + size, body[0]);
-                record::push(run, flags, priority, b"\0\x01q", b"header", &body);
+                head.push(run, &body);
             }
             self.clients[at].published.push(behind);
             counts += 1;
@@ -111,7 +136,7 @@ impl World {
 
     pub(super) fn consume(&mut self) {
         let at = self.rng.below(self.clients.len());
-        let queue = self.queues[self.rng.below(self.queues.len())].id;
+        let Some(queue) = self.queue_with_consumers() else { return };
         let consumer = Consumer {
             no_ack: self.rng.percent(30),
             exclusive: self.rng.percent(5),
@@ -122,6 +147,13 @@ impl World {
         if self.broker.shard(queue).0.consume(queue, consumer).is_ok() {
             self.clients[at].consumers.push((queue, id));
         }
+    }
+
+    /// A queue that is not one of a delayed-message exchange.
+    fn queue_with_consumers(&mut self) -> Option<QueueId> {
+        let queue = &self.queues[self.rng.below(self.queues.len())];
+        let delays = queue.settings.as_ref().is_some_and(|settings| settings.delays);
+        (!delays).then_some(queue.id)
     }
 
     pub(super) fn cancel(&mut self) {
@@ -139,7 +171,12 @@ impl World {
         let at = self.rng.below(self.clients.len());
         let client = &mut self.clients[at];
         let tags: Vec<_> = client.held.keys().cloned().collect();
-        let requeue = self.rng.percent(20);
+        let cause = [ReturnCause::GivenBack, ReturnCause::Lost, ReturnCause::Undelivered][self.rng.below(3)];
+        let how = match self.rng.below(10) {
+            0 | 1 => How::Requeue(cause),
+            2 => How::Reject,
+            _ => How::Settle,
+        };
         let mut out = Vec::new();
         for _ in 0..self.rng.range(1, 5) {
             let Some(&tag) = self.rng.pick(&tags[..tags.len().min(300)]) else {
@@ -161,18 +198,18 @@ impl World {
                 .collect();
             for (tag, id) in settled {
                 client.held.remove(&tag);
-                if requeue {
-                    self.oracle.returned(id)
-                } else {
-                    self.oracle.settled(id, self.broker.epoch)
+                match how {
+                    How::Requeue(cause) => self.oracle.returned(id, cause, self.broker.epoch),
+                    How::Reject => self.oracle.rejected(id, self.broker.epoch),
+                    How::Settle => self.oracle.settled(id, self.broker.epoch),
                 }
             }
             client.unacked.invariants();
         }
-        self.give_back(out, requeue);
+        self.give_back(out, how);
     }
 
-    pub(super) fn give_back(&mut self, runs: Vec<Settled>, requeue: bool) {
+    pub(super) fn give_back(&mut self, runs: Vec<Settled>, how: How) {
         for Settled {
             queue,
             consumer,
@@ -180,21 +217,26 @@ impl World {
             count,
         } in runs
         {
-            let command = if requeue {
-                Command::Requeue {
+            let command = match how {
+                How::Requeue(cause) => Command::Requeue {
                     queue,
                     consumer,
                     first,
                     count,
-                    cause: ReturnCause::GivenBack,
-                }
-            } else {
-                Command::Settle {
+                    cause,
+                },
+                How::Reject => Command::Reject {
                     queue,
                     consumer,
                     first,
                     count,
-                }
+                },
+                How::Settle => Command::Settle {
+                    queue,
+                    consumer,
+                    first,
+                    count,
+                },
             };
             self.broker.apply(queue, command);
         }
@@ -202,7 +244,7 @@ impl World {
 
     pub(super) fn get(&mut self) {
         let at = self.rng.below(self.clients.len());
-        let queue = self.queues[self.rng.below(self.queues.len())].id;
+        let Some(queue) = self.queue_with_consumers() else { return };
         let no_ack = self.rng.percent(30);
         let bodies = self.broker.bodies.clone();
         let (shard, sink) = self.broker.shard(queue);
@@ -216,12 +258,13 @@ impl World {
                 ids(records, &bodies.borrow())[0],
                 message.sequence,
                 message.redelivered,
+                message.returns,
                 message.remaining,
             ));
         });
         let ready = shard.counts(queue).expect("it is there").ready;
         match (outcome, got) {
-            (GetOutcome::Taken, Some((id, first, redelivered, remaining))) => {
+            (GetOutcome::Taken, Some((id, first, redelivered, returns, remaining))) => {
                 assert_eq!(remaining, ready);
                 let (outlet, consumer) = (self.clients[at].id, ConsumerId(0));
                 self.deliver(
@@ -234,6 +277,7 @@ impl World {
                         queue,
                         first,
                         redelivered,
+                        returns,
                         ids: vec![id],
                     },
                 );
@@ -253,6 +297,7 @@ impl World {
             queue,
             first,
             redelivered,
+            returns,
             ids,
             ..
         } = delivered;
@@ -261,7 +306,7 @@ impl World {
         assert!(tag > client.last_tag, "invariant 5: delivery tags strictly increase");
         client.last_tag = tag + ids.len() as u64 - 1;
         for (tag, id) in (tag..).zip(ids) {
-            self.oracle.delivered(id, queue, redelivered, no_ack, self.broker.epoch);
+            self.oracle.delivered(id, queue, (redelivered, returns), no_ack, self.broker.epoch);
             if !no_ack {
                 client.held.insert(tag, id);
             }
@@ -275,9 +320,13 @@ impl World {
             let (shard, sink) = &mut self.broker.shards[shard];
             shard.apply(Command::Gone { outlet: client.id }, sink);
         }
-        client.held.values().for_each(|&id| self.oracle.returned(id));
+        let lost = ReturnCause::Lost;
+        client
+            .held
+            .values()
+            .for_each(|&id| self.oracle.returned(id, lost, self.broker.epoch));
         let runs = client.unacked.take_all();
-        self.give_back(runs, true);
+        self.give_back(runs, How::Requeue(lost));
         self.stalled.retain(|(_, outlet)| *outlet != client.id);
         self.connect();
     }

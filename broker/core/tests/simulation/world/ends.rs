@@ -1,8 +1,9 @@
 //! How things end: queues that are purged and deleted, brokers that stop or crash and start again, and the last look at what is left.
 
 use stoa_core::ids::{ConsumerId, DeliveryTag, QueueId};
-use stoa_core::shard::Command;
+use stoa_core::shard::{Command, ReturnCause};
 
+use super::clients::How;
 use super::{World, consumer};
 use crate::oracle::Fate;
 
@@ -11,7 +12,8 @@ impl World {
         let queue = self.queues[self.rng.below(self.queues.len())].id;
         let (shard, sink) = self.broker.shard(queue);
         let purged = shard.purge(queue, sink);
-        assert_eq!(shard.counts(queue).map(|counts| counts.ready), Some(0));
+        let counts = shard.counts(queue).expect("it is there");
+        assert_eq!((counts.ready, counts.delayed), (0, 0));
         self.oracle.purged(queue, self.broker.epoch, purged);
     }
 
@@ -31,6 +33,7 @@ impl World {
 
     pub(super) fn forget_queue(&mut self, queue: QueueId) {
         self.queues.retain(|other| other.id != queue);
+        self.letters.retain(|letter| letter.queue != queue);
         self.oracle.deleted(queue);
         for client in &mut self.clients {
             client.consumers.retain(|(other, _)| *other != queue);
@@ -56,8 +59,9 @@ impl World {
             let counts = self.broker.shard(queue.id).0.counts(queue.id).expect("it is there");
             let (ready, unacked, maybe) = self.oracle.counts(queue.id);
             assert_eq!(counts.unacked, unacked, "invariant 3: unacked messages of queue {}", queue.id);
+            let there = counts.ready + counts.delayed + counts.dead;
             assert!(
-                (ready..=ready + maybe).contains(&counts.ready),
+                (ready..=ready + maybe).contains(&there),
                 "{counts:?}: {ready} and perhaps {maybe} are ready"
             );
         }
@@ -66,7 +70,8 @@ impl World {
     pub(super) fn stop(&mut self) {
         self.clients.clear();
         for message in &mut self.oracle.messages {
-            if message.fate == Fate::Unacked {
+            message.passed |= message.fate == Fate::Dead;
+            if matches!(message.fate, Fate::Unacked | Fate::Dead) {
                 message.fate = Fate::Ready;
             }
         }
@@ -80,11 +85,13 @@ impl World {
 
     pub(super) fn restart(&mut self, clean: bool) {
         self.clients.clear();
+        self.letters.clear();
         self.stalled.clear();
         for queue in self.queues.clone().iter().filter(|queue| !queue.durable) {
             self.forget_queue(queue.id);
         }
         self.broker.restart(&mut self.rng, &self.queues, clean);
+        self.pass(0);
         self.oracle.restarted(clean);
         self.broker.invariants();
         self.check_counts();
@@ -107,13 +114,20 @@ impl World {
             for (shard, sink) in &mut self.broker.shards {
                 shard.apply(Command::Gone { outlet: client.id }, sink);
             }
-            client.held.values().for_each(|&id| self.oracle.returned(id));
+            let lost = ReturnCause::Lost;
+            client
+                .held
+                .values()
+                .for_each(|&id| self.oracle.returned(id, lost, self.broker.epoch));
             let runs = client.unacked.take_all();
-            self.give_back(runs, true);
+            self.give_back(runs, How::Requeue(lost));
         }
         self.stalled.clear();
         self.connect();
         for queue in self.queues.clone() {
+            if queue.settings.as_ref().is_some_and(|settings| settings.delays) {
+                continue;
+            }
             let id = ConsumerId(self.fresh_id());
             let last = consumer(id, self.clients[0].id);
             self.broker.shard(queue.id).0.consume(queue.id, last).expect("nobody else is there");
@@ -123,6 +137,7 @@ impl World {
                 self.dispatch();
                 self.settle_effects();
                 self.resume();
+                self.post(true);
             }
             self.broker.begin_commit();
             self.end_commit();
@@ -136,12 +151,16 @@ impl World {
                     self.queues
                         .iter()
                         .filter_map(|queue| shard.counts(queue.id))
-                        .map(|counts| counts.ready)
+                        .map(|counts| counts.ready + counts.delayed + counts.dead)
                         .sum::<u64>()
                 })
                 .sum();
             if ready == 0 {
                 break;
+            }
+            if !self.broker.is_waiting() && self.letters.is_empty() {
+                let next = self.broker.shards.iter().filter_map(|(shard, _)| shard.next_due()).min();
+                self.pass(next.map_or(0, |next| next.0.saturating_sub(self.oracle.now.0) + 20_000));
             }
         }
         self.broker.invariants();

@@ -9,10 +9,10 @@ use std::sync::Arc;
 use stoa_amqp::{ShortString, Table};
 use stoa_core::channel::{Confirms, Unacked};
 use stoa_core::ids::{ConnectionId, ConsumerId, Epoch, QueueId};
-use stoa_core::settings::Settings;
-use stoa_core::shard::{Consumer, QueueSpec, ShardLimits};
+use stoa_core::settings::{DeadLetterTo, Overflow, Retry, RetryOf, Settings};
+use stoa_core::shard::{Command, Consumer, QueueSpec, ShardLimits};
 
-use crate::broker::{Broker, Seen};
+use crate::broker::{Broker, Lettered, Seen};
 use crate::oracle::Oracle;
 use crate::rng::Rng;
 
@@ -49,13 +49,16 @@ pub enum Step {
     Write,
     Flush,
     Answer,
+    Pass,
+    Post,
+    Configure,
     Purge,
     Delete,
     Crash,
     Stop,
 }
 
-const STEPS: [(Step, usize); 18] = [
+const STEPS: [(Step, usize); 21] = [
     (Step::Publish, 12),
     (Step::Consume, 4),
     (Step::Cancel, 1),
@@ -70,6 +73,9 @@ const STEPS: [(Step, usize); 18] = [
     (Step::Write, 8),
     (Step::Flush, 4),
     (Step::Answer, 10),
+    (Step::Pass, 6),
+    (Step::Post, 8),
+    (Step::Configure, 1),
     (Step::Purge, 1),
     (Step::Delete, 1),
     (Step::Crash, 1),
@@ -84,6 +90,10 @@ pub struct World {
     queues: Vec<QueueSpec>,
     clients: Vec<Client>,
     stalled: Vec<(usize, ConnectionId)>,
+    /// Dead letters that were not answered.
+    letters: Vec<Lettered>,
+    /// Time passes in steps up to this many milliseconds.
+    pass_max: usize,
     next_id: u64,
     /// Octets of the larger bodies.
     body_max: usize,
@@ -104,6 +114,7 @@ impl World {
         let weights = STEPS.map(|(step, weight)| (step, weight * [0, 1, 2, 4, 8][rng.range(usize::from(weight > 1), 4)]));
         let body_max = [0, 60, 3000, 150_000][rng.below(4)];
         let (apart, apart_max) = ([0, 5, 100][rng.below(3)], [100, 10_000, 1 << 20][rng.below(3)]);
+        let pass_max = [10, 1000, 100_000][rng.below(3)];
         let broker = Broker::new(rng.range(1, 2), limits);
         let mut world = Self {
             rng,
@@ -113,11 +124,14 @@ impl World {
             queues: Vec::new(),
             clients: Vec::new(),
             stalled: Vec::new(),
+            letters: Vec::new(),
+            pass_max,
             next_id: 0,
             body_max,
             apart,
             apart_max,
         };
+        world.pass(1_000_000_000);
         for _ in 0..world.rng.range(1, 4) {
             world.create_queue();
         }
@@ -140,16 +154,90 @@ impl World {
             settings: self.settings(),
         };
         self.broker.shard(spec.id).0.create(spec.clone());
+        self.oracle.configured(spec.id, spec.settings.as_ref());
         self.queues.push(spec);
     }
 
     /// What a new queue is set to do.
     fn settings(&mut self) -> Option<Arc<Settings>> {
         let mut settings = Settings::default();
-        if self.rng.percent(30) {
-            settings.priority_max = Some([1, 5, 255][self.rng.below(3)]);
+        let mut rng = |percent, of: &[u64]| self.rng.percent(percent).then(|| of[self.rng.below(of.len())]);
+        settings.delays = rng(10, &[1]).is_some();
+        settings.expires_ms = rng(5, &[1000, 100_000]);
+        if settings.delays {
+            return Some(Arc::new(settings));
         }
+        settings.priority_max = rng(30, &[1, 5, 255]).map(|max| max as u8);
+        settings.delivery_limit = rng(15, &[0, 1, 5]).map(|limit| limit as u32);
+        settings.counts_deliveries = settings.delivery_limit.is_some() || rng(10, &[1]).is_some();
+        settings.retry = rng(15, &[1, 500, 30_000]).map(|min_ms| Retry {
+            of: [RetryOf::All, RetryOf::Failed, RetryOf::Returned][min_ms as usize % 3],
+            min_ms,
+            max_ms: 2 * min_ms + 1,
+            multiplier_percent: None,
+        });
+        self.change(&mut settings);
         (settings != Settings::default()).then(|| Arc::new(settings))
+    }
+
+    /// What a policy may change.
+    fn change(&mut self, settings: &mut Settings) {
+        let mut rng = |percent, of: &[u64]| self.rng.percent(percent).then(|| of[self.rng.below(of.len())]);
+        settings.message_ttl_ms = rng(25, &[0, 10, 1000, 100_000]);
+        settings.length_max = rng(15, &[0, 1, 20, 300]);
+        settings.bytes_max = rng(15, &[1000, 10_000]);
+        settings.overflow =
+            [Overflow::DropHead, Overflow::RejectPublish, Overflow::RejectPublishDeadLetter][rng(50, &[1, 2]).unwrap_or(0) as usize];
+        settings.dead_letter = rng(70, &[1]).map(|_| DeadLetterTo {
+            exchange: ShortString::from("dlx"),
+            routing_key: None,
+            at_least_once: true,
+        });
+    }
+
+    /// Somebody sets a policy.
+    fn configure(&mut self) {
+        let at = self.rng.below(self.queues.len());
+        let QueueSpec { id, ref settings, .. } = self.queues[at];
+        let mut settings = settings.as_deref().cloned().unwrap_or_default();
+        if settings.delays {
+            return;
+        }
+        self.change(&mut settings);
+        let settings = Some(Arc::new(settings));
+        self.queues[at].settings.clone_from(&settings);
+        self.oracle.configured(id, settings.as_ref());
+        self.broker.shard(id).0.configure(id, settings);
+    }
+
+    /// Time passes.
+    fn pass(&mut self, ms: u64) {
+        self.oracle.now.0 += ms;
+        let now = self.oracle.now;
+        self.broker.shards.iter_mut().for_each(|(shard, _)| shard.advance(now));
+    }
+
+    /// A dead letter is answered.
+    fn post(&mut self, taken: bool) {
+        if self.letters.is_empty() {
+            return;
+        }
+        let at = self.rng.below(self.letters.len());
+        let Lettered { queue, first, ids, .. } = self.letters.swap_remove(at);
+        let count = ids.len() as u32;
+        for id in ids {
+            self.oracle.answered(id, taken, self.broker.epoch);
+        }
+        self.broker.seen.saw(if taken { "letter is taken" } else { "letter is not taken" });
+        self.broker.apply(
+            queue,
+            Command::DeadLettered {
+                queue,
+                first,
+                count,
+                taken,
+            },
+        );
     }
 
     fn connect(&mut self) {
@@ -218,6 +306,17 @@ impl World {
                 }
             }
             Step::Answer => self.broker.answer(&mut self.rng),
+            Step::Pass => {
+                let ms = self.rng.below(self.pass_max + 1);
+                self.pass(ms as u64);
+            }
+            Step::Post => {
+                for _ in 0..self.rng.range(1, 5) {
+                    let taken = self.rng.percent(80);
+                    self.post(taken);
+                }
+            }
+            Step::Configure => self.configure(),
             Step::Purge => self.purge(),
             Step::Delete => self.delete(),
             Step::Crash => {
@@ -256,6 +355,7 @@ impl World {
             let delivered = std::mem::take(&mut sink.delivered);
             self.stalled.extend(sink.stalled.drain(..).map(|outlet| (shard, outlet)));
             let unused = std::mem::take(&mut sink.unused);
+            let (letters, refused) = (std::mem::take(&mut sink.letters), std::mem::take(&mut sink.refused));
             sink.cancelled.clear();
             for delivered in delivered {
                 let at = self
@@ -265,8 +365,17 @@ impl World {
                     .expect("a connection that is there");
                 self.deliver(at, Some(delivered.consumer), delivered);
             }
+            for (_, ids) in refused {
+                self.oracle.refused(&ids);
+            }
+            for letter in letters {
+                letter.ids.iter().for_each(|&id| self.oracle.died(id, letter.reason));
+                self.letters.push(letter);
+            }
             for queue in unused {
-                self.delete_queue(queue);
+                if self.queues.iter().any(|other| other.id == queue) {
+                    self.delete_queue(queue);
+                }
             }
         }
     }
