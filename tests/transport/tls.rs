@@ -99,6 +99,43 @@ fn pika() {
     );
 }
 
+/// rabbitmq-c with OpenSSL.
+#[test]
+fn amqp_tools() {
+    let Some(authority) = Authority::new() else { return };
+    let Some(publish) = tool::find("amqp-publish", "amqp-tools") else {
+        return;
+    };
+    let Some(served) = authority.serve(&[]) else { return };
+    let ca = authority.file("ca.pem");
+    let url = format!("amqps://guest:guest@localhost:{}", served.amqps().port());
+    let amqp = |program: &str, arguments: &[&str]| {
+        let mut command = Command::new(publish.with_file_name(program));
+        tool::run(command.args(["--url", &url, "--cacert", &ca]).args(arguments))
+    };
+    amqp("amqp-declare-queue", &["-d", "-q", "tools"]);
+    amqp("amqp-publish", &["-r", "tools", "-b", "over TLS"]);
+    assert_eq!(amqp("amqp-get", &["-q", "tools"]), "over TLS");
+}
+
+/// The header of a proxy comes before TLS, and may come in one segment with it.
+#[test]
+fn behind_a_proxy() {
+    let Some(authority) = Authority::new() else { return };
+    let Some(python) = tool::find("python3", "python3") else { return };
+    let (cert, key) = (authority.file("broker.pem"), authority.file("broker.key"));
+    let arguments = ["--amqps", "127.0.0.1:0+proxy", "--tls-cert", &cert, "--tls-key", &key];
+    let Some(served) = Served::with(&arguments) else { return };
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python/proxied_tls.py");
+    let port = served.amqps().port().to_string();
+    tool::run(
+        Command::new(python)
+            .arg(script)
+            .args(["127.0.0.1", &port, &authority.file("ca.pem")]),
+    );
+    served.says("peer=192.0.2.7:8080");
+}
+
 #[test]
 fn versions() {
     let Some(authority) = Authority::new() else { return };

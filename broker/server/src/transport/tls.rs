@@ -212,7 +212,9 @@ impl Session {
                 }
             }
             if !self.rustls.wants_write() {
-                return (taken, Flushed::Done);
+                // Nothing is written before the handshake is over, so the session takes everything sooner or later.
+                let flushed = if taken == plain.len() { Flushed::Done } else { Flushed::Dead };
+                return (taken, flushed);
             }
             match self.rustls.write_tls(&mut sink) {
                 Ok(_) => {}
