@@ -267,3 +267,35 @@ async fn a_letter_that_must_arrive_waits_for_a_queue() {
     let letter = eventually("the letter", async || take(&channel, &dead).await).await;
     assert_eq!(text(&letter), "sure");
 }
+
+#[tokio::test]
+async fn a_backlog_larger_than_memory_that_expires_goes_on_whole() {
+    let Some(broker) = Broker::own_with(&["--memory", "16"]) else {
+        return;
+    };
+    let connection = connect(&broker).await;
+    let channel = channel_on(&connection).await;
+    durable_with(&channel, "dead", FieldTable::default()).await;
+    durable_with(&channel, "source", to("dead", [("x-message-ttl", int(3000))])).await;
+    let count = 20_000_u32;
+    let body = |number: u32| [&number.to_be_bytes()[..], &[7; 1500]].concat();
+    for number in 0..count {
+        publish_with(&channel, "", "source", body(number), persistent()).await;
+    }
+    until_ready(&connection, "dead", count).await;
+    let no_ack = BasicConsumeOptions {
+        no_ack: true,
+        ..Default::default()
+    };
+    let mut letters = consume(&channel, "dead", no_ack).await;
+    // What is due and on disk comes after what is due and in memory: so they are not in order.
+    let mut numbers = Vec::new();
+    for _ in 0..count {
+        let letter = next(&mut letters).await;
+        numbers.push(u32::from_be_bytes(letter.data[..4].try_into().unwrap()));
+        assert_eq!(letter.data, body(numbers[numbers.len() - 1]));
+    }
+    numbers.sort_unstable();
+    assert!(numbers.into_iter().eq(0..count), "each once");
+    assert_eq!(counts(&connection, "source").await, Some((0, 0)));
+}

@@ -193,7 +193,15 @@ impl Broker {
 
     /// A queue has not been used for as long as it may, and nobody has begun to use it since.
     pub(crate) fn delete_expired(self: &Arc<Self>, queue: QueueId) {
-        self.delete_unused(queue);
+        let site = self.topology.write();
+        let cell = self.shard_of(queue);
+        let found = site.topology.queue_by_id(queue).filter(|_| cell.lock().shard.is_expired(queue));
+        match found {
+            // Whoever begins to use a queue looks it up before: nobody can, until it is gone.
+            Some(found) => drop(self.delete_found(site, &found, true, false)),
+            None => drop(site),
+        }
+        cell.run_if_needed(self);
     }
 
     /// Deletes a queue from topology and shard; gives the number of messages it held.

@@ -205,6 +205,8 @@ pub struct ShardLimits {
     pub read_ahead_bytes: u64,
     /// Messages that one call of `dispatch` hands out at most, but for the rest of a run.
     pub dispatch_records_max: u32,
+    /// Messages that are handed out as letters before they are answered for, but for the rest of a run. The others wait in their queues.
+    pub letters_max: u32,
 }
 
 impl Default for ShardLimits {
@@ -214,6 +216,7 @@ impl Default for ShardLimits {
             window_bytes: 256 << 10,
             read_ahead_bytes: 1 << 20,
             dispatch_records_max: 16_384,
+            letters_max: 4096,
         }
     }
 }

@@ -27,6 +27,8 @@ pub(crate) struct Common {
     pub(crate) spillable: VecDeque<LaneId>,
     /// Lanes that have dead letters to hand out.
     pub(crate) lettering: VecDeque<LaneId>,
+    /// Messages that were handed out as letters and not answered for.
+    pub(crate) letters_out: u64,
     /// Queues that hold more than they may.
     pub(crate) crowded: VecDeque<QueueId>,
     /// What is to be done when.
@@ -37,6 +39,12 @@ pub(crate) struct Common {
 }
 
 impl Common {
+    /// Letters that may be handed out now.
+    pub(crate) fn letters_room(&self) -> u32 {
+        let most = u64::from(self.limits.letters_max).saturating_sub(self.letters_out);
+        most.min(self.limits.dispatch_records_max.into()) as u32
+    }
+
     /// Queues were deleted: takes them out of the lists when these are full of them.
     pub(crate) fn compact(&mut self, queues: usize, exists: impl Fn(QueueId) -> bool) {
         let most = 2 * queues + 64;

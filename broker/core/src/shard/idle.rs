@@ -15,6 +15,13 @@ impl Shard {
             queue.used(&mut self.common);
         }
     }
+
+    /// Whether nobody has used the queue since [`Effects::expired`] named it.
+    #[must_use]
+    pub fn is_expired(&self, queue: QueueId) -> bool {
+        let queue = self.queues.get(&queue);
+        queue.is_some_and(|queue| queue.expires_ms().is_some() && queue.expiry.is_none() && queue.subscribers.is_empty())
+    }
 }
 
 impl Queue {

@@ -35,9 +35,9 @@ enum Posted {
 }
 
 impl Shard {
-    /// Hands out what is dead.
+    /// Hands out what is dead, as far as earlier letters were answered for.
     pub(crate) fn post(&mut self, effects: &mut impl Effects) {
-        let mut budget = self.common.limits.dispatch_records_max;
+        let mut budget = self.common.letters_room();
         while budget > 0
             && let Some(id) = self.common.lettering.pop_front()
         {
@@ -161,6 +161,7 @@ impl Lane {
                 records,
             });
             *budget = budget.saturating_sub(count);
+            common.letters_out += u64::from(count);
             self.pop_letter();
         }
         Posted::All

@@ -174,6 +174,7 @@ impl Shard {
                 count,
                 taken,
             } => {
+                self.common.letters_out = self.common.letters_out.saturating_sub(count.into());
                 if let Some(queue) = self.queues.get_mut(&queue) {
                     queue.dead_lettered(first, count, taken, &mut self.common, effects);
                 }

@@ -70,7 +70,8 @@ impl Shard {
         self.shrink(effects);
         let late = self.ring(effects);
         self.post(effects);
-        late || !self.common.crowded.is_empty() || !self.common.lettering.is_empty()
+        let posts = !self.common.lettering.is_empty() && self.common.letters_room() > 0;
+        late || posts || !self.common.crowded.is_empty()
     }
 
     /// Does what is due. What could still be delivered at this very moment is left. True if something remains.

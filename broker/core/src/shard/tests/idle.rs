@@ -21,8 +21,11 @@ fn a_queue_that_is_not_used_expires_once() {
     t.advance(1100);
     t.expect(&["expired 1"]);
     assert_eq!(t.next_due(), None);
+    assert!(t.shard.is_expired(QUEUE));
     t.advance(9000);
     t.expect(&[]);
+    t.shard.touch(QUEUE);
+    assert!(!t.shard.is_expired(QUEUE));
 }
 
 #[test]

@@ -32,6 +32,27 @@ fn what_a_consumer_refuses_is_handed_out_and_gone_when_it_was_taken() {
 }
 
 #[test]
+fn no_more_is_handed_out_than_may_be_under_way() {
+    let limits = ShardLimits {
+        letters_max: 2,
+        ..ShardLimits::default()
+    };
+    let mut t = Bench::set(limits, |settings| settings.dead_letter = dead_letters());
+    t.advance(1000);
+    t.publish(7);
+    t.consume(7, |_| {});
+    t.dispatch();
+    [0, 2, 4, 6].into_iter().for_each(|sequence| t.reject(sequence));
+    assert!(!t.shard.dispatch(&mut t.sink), "nothing more can be done now");
+    t.expect(&["7 <- 0 1 2 3 4 5 6", "dead 0: rejected", "dead 2: rejected"]);
+    t.answer(true);
+    t.dispatch();
+    t.expect(&["dead 4: rejected", "dead 6: rejected"]);
+    t.answer(true);
+    t.expect_all_counts(0, 3, 0, 0);
+}
+
+#[test]
 fn what_nobody_took_is_offered_again() {
     let mut t = lettered();
     t.publish(3);
