@@ -208,3 +208,43 @@ async fn topic_permissions_are_asked_for_by_topic_exchanges() {
     publish_to(&channel, "amq.topic", "ann.a", "m").await;
     sync(&channel).await;
 }
+
+#[tokio::test]
+async fn what_a_delayed_message_exchange_holds_back_goes_with_it() {
+    let Some(mut broker) = Broker::own() else { return };
+    let connection = connect(&broker).await;
+    let channel = channel_on(&connection).await;
+    let declare_delayed = async |channel: &Channel| {
+        let arguments = table([("x-delayed-type", string("fanout"))]);
+        declare_exchange(channel, "later", "x-delayed-message", arguments).await.unwrap();
+    };
+    let queue = durable_queue(&channel, "due").await;
+    let publish = async |channel: &Channel, delay: i32, body: &str| {
+        let headers = table([("x-delay", AMQPValue::LongInt(delay))]);
+        let properties = BasicProperties::default().with_headers(headers).with_delivery_mode(2);
+        let options = BasicPublishOptions::default();
+        let published = channel.basic_publish("later".into(), "".into(), options, body.as_bytes(), properties);
+        let confirmation = within("a confirm", within("the publish", published).await.unwrap()).await.unwrap();
+        assert!(confirmation.is_ack());
+    };
+    channel.confirm_select(ConfirmSelectOptions::default()).await.unwrap();
+    declare_delayed(&channel).await;
+    bind(&channel, &queue, "later", "").await;
+    publish(&channel, 200, "lost").await;
+    channel
+        .exchange_delete("later".into(), ExchangeDeleteOptions::default())
+        .await
+        .unwrap();
+    // An exchange of the same name begins anew. Its message comes later than the lost one would have.
+    declare_delayed(&channel).await;
+    bind(&channel, &queue, "later", "").await;
+    publish(&channel, 400, "kept").await;
+    publish(&channel, 0, "at once").await;
+    until_ready(&connection, &queue, 1).await;
+    drop((channel, connection));
+    broker.kill();
+    broker.restart();
+    let connection = connect(&broker).await;
+    until_ready(&connection, &queue, 2).await;
+    assert_eq!(drain(&channel_on(&connection).await, &queue).await, ["at once", "kept"]);
+}

@@ -5,9 +5,9 @@
 mod support;
 
 use serde_json::{Value, json};
-use support::Broker;
 use support::http::{self, GUEST, Response};
 use support::lapin::*;
+use support::{Broker, eventually, within};
 
 fn send(broker: &Broker, method: &str, path: &str, body: &Value) -> Response {
     http::send(broker.http(), method, path, GUEST, &body.to_string())
@@ -112,4 +112,64 @@ fn what_rabbitmq_refuses_is_refused_in_its_words() {
         );
     }
     assert_eq!(http::get(broker.http(), "/api/policies", "").status, 401);
+}
+
+/// How many messages are ready in a queue, once that is what is expected.
+async fn until_ready(broker: &Broker, queue: &str, expected: u64) {
+    let path = format!("/api/queues/%2F/{queue}");
+    let counted = async || (http::json(broker.http(), &path)["messages_ready"] == expected).then_some(());
+    eventually("the number of messages", counted).await;
+}
+
+#[tokio::test]
+async fn they_count_at_once_for_queues_with_messages_in_them() {
+    let Some(broker) = Broker::own() else { return };
+    let connection = connect(&broker).await;
+    let channel = channel_on(&connection).await;
+    channel.confirm_select(ConfirmSelectOptions::default()).await.unwrap();
+    let queue = durable_queue(&channel, "live").await;
+    let publish = async |body: &str| {
+        let published = channel.basic_publish(
+            "".into(),
+            queue.as_str().into(),
+            BasicPublishOptions::default(),
+            body.as_bytes(),
+            BasicProperties::default(),
+        );
+        within("a confirm", within("the publish", published).await.unwrap()).await.unwrap()
+    };
+    for n in 0..6 {
+        publish(&n.to_string()).await;
+    }
+    let policy = |definition: Value| json!({"pattern": "^live", "definition": definition, "apply-to": "queues"});
+    // The head makes room at once.
+    put(&broker, "/api/policies/%2F/live", &policy(json!({"max-length": 4})), 201);
+    until_ready(&broker, &queue, 4).await;
+    put(&broker, "/api/operator-policies/%2F/bound", &policy(json!({"max-length": 3})), 201);
+    until_ready(&broker, &queue, 3).await;
+    // From now on publishers are refused instead.
+    put(
+        &broker,
+        "/api/policies/%2F/live",
+        &policy(json!({"max-length": 9, "overflow": "reject-publish"})),
+        204,
+    );
+    assert!(publish("refused").await.is_nack());
+    delete(&broker, "/api/operator-policies/%2F/bound", 204);
+    assert!(publish("taken").await.is_ack());
+    // What is dropped goes where the policy says.
+    let dead = durable_queue(&channel, "dead").await;
+    let definition = json!({"max-length": 1, "dead-letter-exchange": "", "dead-letter-routing-key": dead});
+    put(&broker, "/api/policies/%2F/live", &policy(definition), 204);
+    until_ready(&broker, &queue, 1).await;
+    until_ready(&broker, &dead, 3).await;
+    assert_eq!(drain(&channel, &dead).await, ["3", "4", "5"]);
+    // New messages expire, those that were there before stay.
+    put(&broker, "/api/policies/%2F/live", &policy(json!({"message-ttl": 0})), 204);
+    publish("expires").await;
+    until_ready(&broker, &queue, 1).await;
+    delete(&broker, "/api/policies/%2F/live", 204);
+    publish("stays").await;
+    until_ready(&broker, &queue, 2).await;
+    assert_eq!(drain(&channel, &queue).await, ["taken", "stays"]);
 }
