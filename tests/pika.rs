@@ -71,3 +71,8 @@ fn get() {
 fn heartbeats() {
     script("heartbeats.py");
 }
+
+#[test]
+fn queue_arguments() {
+    script("queue_arguments.py");
+}
