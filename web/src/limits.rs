@@ -62,7 +62,8 @@ async fn list_of(
         LimitOf::User => caller.user == owner || caller.sees_users(),
     };
     if !may_see {
-        return Err(refused("User not authorised to access object"));
+        let what = if of == LimitOf::Vhost { "virtual host" } else { "object" };
+        return Err(refused(&format!("User not authorised to access {what}")));
     }
     let Some(limits) = broker.limits(of, &owner) else {
         return Err(not_found().await);

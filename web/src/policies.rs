@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use stoa_server::{AdministrationError, Broker, Policy, PolicyKind};
 
-use crate::auth::Caller;
+use crate::auth::{Caller, refused};
 use crate::tables::{from_json, to_json};
 use crate::{Failure, bad_request, no_vhost, not_found, store_failed};
 
@@ -66,8 +66,11 @@ async fn list_in_vhost(
     Extension(caller): Extension<Caller>,
     Path(vhost): Path<String>,
 ) -> Result<Json<Vec<View>>, Failure> {
-    if !broker.has_vhost(&vhost) || !caller.sees(&broker, &vhost) {
+    if !broker.has_vhost(&vhost) {
         return Err(not_found().await);
+    }
+    if !caller.sees(&broker, &vhost) {
+        return Err(refused("User not authorised to access virtual host"));
     }
     Ok(Json(broker.policies(kind, Some(&vhost)).iter().map(View::from).collect()))
 }
