@@ -7,6 +7,7 @@ use super::equivalence::in_order;
 use super::error::{Permission, Resource, ResourceKind, TopologyError};
 use super::exchange::check_not_default;
 use super::kinds::{Match, weight};
+use super::queue_arguments::QueueType;
 use super::vhost::{Vhost, binding_key};
 use super::{Actor, ExchangeKind, Topology, short, stripped};
 use stoa_amqp::{ShortString, Table};
@@ -121,9 +122,11 @@ impl Topology {
         let target = vhost.target(&binding.destination);
         let target = target.ok_or_else(|| missing(binding.destination.kind(), binding.destination.name()))?;
         let exchange = &vhost.node(source).exchange;
+        let invalid = |text: String| TopologyError::InvalidBinding(text.into());
         match exchange.routes_as() {
             ExchangeKind::Headers => drop(Match::of(&binding.arguments)?),
-            ExchangeKind::ConsistentHash => drop(weight(&binding.routing_key).map_err(|text| TopologyError::Weight(text.into()))?),
+            ExchangeKind::ConsistentHash => drop(weight(&binding.routing_key).map_err(invalid)?),
+            ExchangeKind::LocalRandom => vhost.check_local(&binding).map_err(invalid)?,
             _ => {}
         }
         vhost.check_access(actor, &binding.destination)?;
@@ -163,6 +166,22 @@ impl Vhost {
         match target {
             Target::Queue(queue) => queue.durable,
             Target::Exchange(id) => self.node(id).exchange.durable,
+        }
+    }
+
+    /// What RabbitMQ says of bindings that an `x-local-random` exchange does not take: those with a key, and those to anything but classic queues.
+    fn check_local(&self, binding: &Binding) -> Result<(), String> {
+        if !binding.routing_key.as_bytes().is_empty() {
+            return Err(format!("Non empty binding '{}' key not permitted", binding.routing_key));
+        }
+        let queue = match &binding.destination {
+            Destination::Queue(name) => self.queues.get(name),
+            Destination::Exchange(_) => None,
+        };
+        match queue.map(|queue| queue.queue_type()) {
+            Some(QueueType::Classic) => Ok(()),
+            Some(other) => Err(format!("Queue type {} not valid for this exchange type", other.module())),
+            None => Err("Destination not found".to_owned()),
         }
     }
 

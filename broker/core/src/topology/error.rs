@@ -240,9 +240,9 @@ pub enum TopologyError {
     /// The arguments of an exchange make no sense to its type.
     #[error("{0}")]
     ExchangeArgument(Box<str>),
-    /// The key of a binding is no weight, to an exchange that wants one.
+    /// The exchange does not take such a binding: its key is no weight where one is wanted, or its destination is of the wrong kind.
     #[error("{0}")]
-    Weight(Box<str>),
+    InvalidBinding(Box<str>),
     /// The arguments of a binding make no sense to the exchange.
     #[error(transparent)]
     Binding(#[from] MatchError),
@@ -266,7 +266,7 @@ impl TopologyError {
             | Self::Nesting(_)
             | Self::QueueLimit { .. }
             | Self::ExchangeArgument(_)
-            | Self::Weight(_)
+            | Self::InvalidBinding(_)
             | Self::InvalidName { .. }
             | Self::NamePrefix(_)
             | Self::ServerNamed(_)

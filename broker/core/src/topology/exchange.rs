@@ -32,12 +32,14 @@ pub enum ExchangeKind {
     ModulusHash,
     /// Chance, to one destination (`x-random`).
     Random,
+    /// Chance, to one classic queue on the same machine (`x-local-random`, RabbitMQ 4).
+    LocalRandom,
     /// As another kind, its argument `x-delayed-type`, after a delay that the message asks for (`x-delayed-message`).
     Delayed,
 }
 
 impl ExchangeKind {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Direct,
         Self::Fanout,
         Self::Topic,
@@ -45,6 +47,7 @@ impl ExchangeKind {
         Self::ConsistentHash,
         Self::ModulusHash,
         Self::Random,
+        Self::LocalRandom,
         Self::Delayed,
     ];
 
@@ -59,6 +62,7 @@ impl ExchangeKind {
             Self::ConsistentHash => "x-consistent-hash",
             Self::ModulusHash => "x-modulus-hash",
             Self::Random => "x-random",
+            Self::LocalRandom => "x-local-random",
             Self::Delayed => "x-delayed-message",
         }
     }

@@ -45,7 +45,7 @@ impl Routes {
             ExchangeKind::Headers => Self::Headers(headers::HeadersTable::default()),
             ExchangeKind::ConsistentHash => Self::ConsistentHash(consistent_hash::ConsistentHash::new(&exchange.arguments)),
             ExchangeKind::ModulusHash => Self::ModulusHash(modulus_hash::ModulusHash::default()),
-            ExchangeKind::Random => Self::Random(random::Random::default()),
+            ExchangeKind::Random | ExchangeKind::LocalRandom => Self::Random(random::Random::default()),
         }
     }
 

@@ -48,6 +48,7 @@ fn one_queue_gets_the_message_and_all_get_their_share() {
         ("x-consistent-hash", ["1", "2", "3", "4"], [1000, 2000, 3000, 4000]),
         ("x-modulus-hash", ["", "any", "#", "1"], [2500, 2500, 2500, 2500]),
         ("x-random", ["", "any", "#", "1"], [2500, 2500, 2500, 2500]),
+        ("x-local-random", ["", "", "", ""], [2500, 2500, 2500, 2500]),
     ] {
         let site = Site::with_queues(kind, &weights);
         let shares = site.shares("x", 10_000);
@@ -167,6 +168,23 @@ fn what_rabbitmqs_plugins_refuse_is_refused_in_their_words() {
             refused(ReplyCode::PreconditionFailed, expected)
         );
     }
+}
+
+#[test]
+fn a_local_random_exchange_takes_classic_queues_without_keys() {
+    let mut site = Site::with_queues("x-local-random", &[""]);
+    let check = |outcome, text: &str| assert_eq!(outcome, refused(ReplyCode::PreconditionFailed, text));
+    check(site.bind("q0", "x", "k", &Table::new()), "Non empty binding 'k' key not permitted");
+    let declare = QueueDeclare {
+        name: b"quorum",
+        durable: true,
+        arguments: table([("x-queue-type", text("quorum"))]),
+        ..QueueDeclare::default()
+    };
+    site.declare_queue(declare).unwrap();
+    let wrong_type = "Queue type rabbit_quorum_queue not valid for this exchange type";
+    check(site.bind("quorum", "x", "", &Table::new()), wrong_type);
+    check(site.bind_exchange("amq.fanout", "x", ""), "Destination not found");
 }
 
 /// A delayed-message exchange that routes as a topic exchange to `q`, and its queue.

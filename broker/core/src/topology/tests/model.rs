@@ -76,14 +76,18 @@ pub(super) fn route(topology: &Topology, vhost: &str, exchange: &str, key: &str,
         for binding in topology.bindings(vhost).filter(|binding| binding.source == *name.as_str()) {
             let matches = match exchange.kind {
                 ExchangeKind::Direct => binding.routing_key == *key,
-                ExchangeKind::Fanout | ExchangeKind::ConsistentHash | ExchangeKind::ModulusHash | ExchangeKind::Random => true,
+                ExchangeKind::Fanout
+                | ExchangeKind::ConsistentHash
+                | ExchangeKind::ModulusHash
+                | ExchangeKind::Random
+                | ExchangeKind::LocalRandom => true,
                 ExchangeKind::Topic | ExchangeKind::Delayed => topic_matches(&binding.routing_key.as_str_lossy(), key),
                 ExchangeKind::Headers => headers_match(&binding.arguments, headers),
             };
             if matches {
                 expected.chosen |= matches!(
                     exchange.kind,
-                    ExchangeKind::ConsistentHash | ExchangeKind::ModulusHash | ExchangeKind::Random
+                    ExchangeKind::ConsistentHash | ExchangeKind::ModulusHash | ExchangeKind::Random | ExchangeKind::LocalRandom
                 );
                 found_any = true;
                 match &binding.destination {

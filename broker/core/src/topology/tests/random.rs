@@ -80,7 +80,7 @@ enum Step {
 
 const EXCHANGES: [&str; 7] = ["x0", "x1", "x2", "x3", "amq.topic", "amq.direct", "amq.headers"];
 const QUEUES: [&str; 5] = ["q0", "q1", "q2", "q3", "q4"];
-const KINDS: [&str; 8] = [
+const KINDS: [&str; 9] = [
     "direct",
     "fanout",
     "topic",
@@ -88,6 +88,7 @@ const KINDS: [&str; 8] = [
     "x-consistent-hash",
     "x-modulus-hash",
     "x-random",
+    "x-local-random",
     "x-delayed-message",
 ];
 const KEYS: [&str; 9] = ["", "a", "b", "a.b", "a.*", "#", "#.b", "a.#.b", "3"];
