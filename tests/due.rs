@@ -269,6 +269,41 @@ async fn a_letter_that_must_arrive_waits_for_a_queue() {
 }
 
 #[tokio::test]
+async fn a_letter_that_must_arrive_waits_for_room() {
+    let Some(broker) = Broker::own() else { return };
+    let connection = connect(&broker).await;
+    let channel = channel_on(&connection).await;
+    let (source, dead) = (unique("source"), unique("dead"));
+    let full = [("x-max-length", int(3)), ("x-overflow", string("reject-publish"))];
+    durable_with(&channel, &dead, table(full)).await;
+    let sure = [
+        ("x-queue-type", string("quorum")),
+        ("x-overflow", string("reject-publish")),
+        ("x-dead-letter-strategy", string("at-least-once")),
+    ];
+    durable_with(&channel, &source, to(&dead, sure)).await;
+    let mut deliveries = consume(&channel, &source, BasicConsumeOptions::default()).await;
+    for number in 0..10 {
+        publish_with(&channel, "", &source, number.to_string(), persistent()).await;
+    }
+    for _ in 0..10 {
+        next(&mut deliveries)
+            .await
+            .reject(BasicRejectOptions { requeue: false })
+            .await
+            .unwrap();
+    }
+    // Those that found room are not offered again, and the others until they find it.
+    let mut arrived = Vec::new();
+    while arrived.len() < 10 {
+        arrived.push(text(&eventually("a letter", async || take(&channel, &dead).await).await));
+    }
+    arrived.sort_unstable();
+    assert_eq!(arrived, (0..10).map(|number| number.to_string()).collect::<Vec<_>>());
+    assert_eq!(drain(&channel, &dead).await, [""; 0]);
+}
+
+#[tokio::test]
 async fn a_backlog_larger_than_memory_that_expires_goes_on_whole() {
     let Some(broker) = Broker::own_with(&["--memory", "16"]) else {
         return;

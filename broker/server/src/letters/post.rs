@@ -22,7 +22,6 @@ use crate::shards::{Job, Op, Receipt, UNCONFIRMED};
 /// What a parcel amounts to.
 struct Post<'b> {
     broker: &'b Arc<Broker>,
-    topology: &'b Topology,
     arena: Vec<u8>,
     per_shard: Vec<Vec<Op>>,
     answers: Vec<Answer>,
@@ -43,10 +42,8 @@ struct Content<'a> {
 impl Broker {
     /// Posts a parcel that came from this shard.
     pub(super) fn post(self: &Arc<Self>, source: usize, parcel: &Parcel) {
-        let site = self.topology.read();
         let mut post = Post {
             broker: self,
-            topology: &site.topology,
             arena: Vec::with_capacity(2 * parcel.arena.len()),
             per_shard: (0..self.shards.len()).map(|_| Vec::new()).collect(),
             answers: Vec::new(),
@@ -56,7 +53,8 @@ impl Broker {
         };
         let mut letters = 0;
         for run in &parcel.runs {
-            post.run(run, parcel, letters);
+            // Not for the whole parcel: whoever wants to change the topology must not wait that long.
+            post.run(&self.topology.read().topology, run, parcel, letters);
             letters += run.count;
         }
         let Post {
@@ -67,7 +65,6 @@ impl Broker {
             durable,
             ..
         } = post;
-        drop(site);
         let jobs = per_shard.iter().filter(|ops| !ops.is_empty()).count();
         let pending = Arc::new(Pending {
             source,
@@ -95,16 +92,16 @@ impl Broker {
 
 impl Post<'_> {
     /// Letters that come from one queue; the first is the parcel's `letter`-th.
-    fn run(&mut self, run: &Run, parcel: &Parcel, letter: u32) {
+    fn run(&mut self, topology: &Topology, run: &Run, parcel: &Parcel, letter: u32) {
         let to = run.settings.dead_letter.as_ref();
         let at_least_once = run.reason != Reason::Due && to.is_some_and(|to| to.at_least_once);
-        let source = self.topology.queue_by_id(run.queue);
+        let source = topology.queue_by_id(run.queue);
         for (record, letter) in parcel.records(run).iter().zip(letter..) {
             self.targets.clear();
             let confirm = if at_least_once { letter } else { UNCONFIRMED };
             let taken = match (run.reason, &source, to) {
-                (Reason::Due, ..) => self.delayed(run.queue, record),
-                (reason, Some(source), Some(to)) => self.dead(reason, source, to, record, confirm),
+                (Reason::Due, ..) => self.delayed(topology, run.queue, record),
+                (reason, Some(source), Some(to)) => self.dead(topology, (source, to), reason, record, confirm),
                 // The queue is gone, and with it what was in it.
                 _ => true,
             };
@@ -127,7 +124,14 @@ impl Post<'_> {
     }
 
     /// A dead letter. False: there is no queue for it.
-    fn dead(&mut self, reason: Reason, source: &Queue, to: &DeadLetterTo, record: Record<'_>, confirm: u32) -> bool {
+    fn dead(
+        &mut self,
+        topology: &Topology,
+        (source, to): (&Queue, &DeadLetterTo),
+        reason: Reason,
+        record: Record<'_>,
+        confirm: u32,
+    ) -> bool {
         let death = Death {
             reason,
             queue: &source.name,
@@ -139,7 +143,7 @@ impl Post<'_> {
             Ok(letter) => letter,
             Err(error) => return malformed(source.id, &error),
         };
-        self.route(source, to, &letter);
+        self.route(topology, source, to, &letter);
         let content = Content {
             record,
             due: None,
@@ -151,9 +155,9 @@ impl Post<'_> {
     }
 
     /// Finds the queues that a dead letter goes to. Without the exchange there are none (RabbitMQ).
-    fn route(&mut self, source: &Queue, to: &DeadLetterTo, letter: &DeadLetter) {
-        let Self { topology, targets, .. } = self;
-        let mut facts = || self.broker.facts(&letter.header);
+    fn route(&mut self, topology: &Topology, source: &Queue, to: &DeadLetterTo, letter: &DeadLetter) {
+        let Self { broker, targets, .. } = self;
+        let mut facts = || broker.facts(&letter.header);
         for key in &letter.routing_keys {
             topology
                 .route_letter(&source.vhost, to.exchange.as_bytes(), key.as_bytes(), &mut facts, targets)
@@ -174,14 +178,14 @@ impl Post<'_> {
     }
 
     /// A message that a delayed-message exchange lets go. What finds no queue is dropped, as when it is published to another exchange.
-    fn delayed(&mut self, holding: QueueId, record: Record<'_>) -> bool {
+    fn delayed(&mut self, topology: &Topology, holding: QueueId, record: Record<'_>) -> bool {
         let letter = match after_delay(record) {
             Ok(letter) => letter,
             Err(error) => return malformed(holding, &error),
         };
         let mut facts = || self.broker.facts(&letter.header);
         for key in &letter.routing_keys {
-            self.topology.route_due(holding, key.as_bytes(), &mut facts, &mut self.targets);
+            topology.route_due(holding, key.as_bytes(), &mut facts, &mut self.targets);
         }
         if letter.routing_keys.len() > 1 {
             self.targets.sort_unstable();
