@@ -16,6 +16,7 @@ use super::handshake::Opened;
 use super::properties::KnownProperties;
 use super::publish::{Batch, Message, Route};
 use super::tx::Transaction;
+use crate::alarms::Raised;
 use crate::broker::Broker;
 use crate::outlet::Outlet;
 use crate::tallies::Admission;
@@ -34,8 +35,8 @@ pub(crate) struct Open {
     pub(crate) channels: HashMap<u16, Channel>,
     pub(crate) route: Route,
     pub(crate) known: KnownProperties,
-    /// Something of a message came in with the last read.
-    publishes: bool,
+    /// The alarms there were when input was taken last.
+    raised: Raised,
     /// The client wants to be told when it is blocked, and whether it has been.
     blocked_notify: bool,
     told_blocked: bool,
@@ -102,7 +103,7 @@ impl Open {
             channels: HashMap::new(),
             route: Route::default(),
             known: KnownProperties::default(),
-            publishes: false,
+            raised: Raised::default(),
             blocked_notify: opened.client.blocked_notify,
             told_blocked: false,
             closing: None,
@@ -123,6 +124,8 @@ impl Open {
     pub(crate) fn take(&mut self, broker: &Arc<Broker>, batch: &mut Batch, input: &[u8]) -> (usize, Option<Wait>) {
         let mut at = 0;
         let mut wait = None;
+        self.raised = broker.alarms.raised();
+        let is_held = self.raised.any();
         while wait.is_none() && self.closing != Some(Closing::Done) {
             let rest = &input[at..];
             if self.is_out_of_frame {
@@ -130,10 +133,10 @@ impl Open {
                 break;
             }
             if self.closing.is_none()
+                && !is_held
                 && let Some((publish, size)) = fast::publish(rest, self.frame_max)
                 && self.takes_publish(publish.channel, publish.immediate)
             {
-                self.publishes = true;
                 let outcome = self.publish(broker, batch, Message::of(&publish)).map(|()| None);
                 self.conclude(broker, batch, publish.channel, outcome);
                 at += size;
@@ -158,24 +161,19 @@ impl Open {
         if !batch.is_empty() {
             batch.submit(broker, &self.outlet, &self.route);
         }
-        let publishes = std::mem::take(&mut self.publishes);
-        let wait = wait.or_else(|| self.alarm(broker, publishes)).or_else(|| self.pressure(broker));
-        (at, wait)
+        if wait == Some(Wait::Alarm) {
+            self.tell_blocked();
+        }
+        (at, wait.or_else(|| self.pressure(broker)))
     }
 
-    /// Who publishes while there is an alarm is blocked: what it sent is taken, what it sends from now on waits. As RabbitMQ does, those who do
-    /// not publish are not held back.
-    fn alarm(&mut self, broker: &Broker, publishes: bool) -> Option<Wait> {
-        let raised = broker.alarms.raised();
-        if !publishes || !raised.any() || self.closing.is_some() {
-            return None;
-        }
+    /// Tells the client that it is blocked, if it wants to know.
+    fn tell_blocked(&mut self) {
         if self.blocked_notify && !self.told_blocked {
             self.told_blocked = true;
-            let reason = ShortStr::new(raised.reason().as_bytes()).unwrap_or_default();
+            let reason = ShortStr::new(self.raised.reason().as_bytes()).unwrap_or_default();
             Method::ConnectionBlocked(connection::Blocked { reason }).write_frame(0, self.outlet.lock().buffer());
         }
-        Some(Wait::Alarm)
     }
 
     /// The alarm is over.
@@ -222,7 +220,7 @@ impl Open {
                 "a heartbeat frame belongs on channel 0",
             )),
             FrameKind::Method => self.method(broker, batch, frame),
-            FrameKind::Header | FrameKind::Body => self.content(broker, batch, frame).map(|()| None),
+            FrameKind::Header | FrameKind::Body => self.content(broker, batch, frame),
         }
     }
 
@@ -254,7 +252,6 @@ impl Open {
                     return Err(Exception::connection(ReplyCode::NotImplemented, method.id(), "immediate=true"));
                 }
                 channel.incoming = Some(Box::new(Incoming::new(publish)));
-                self.publishes = true;
                 Ok(None)
             }
             Method::ChannelClose(_) => {
@@ -334,17 +331,16 @@ impl Open {
         Ok(None)
     }
 
-    fn content(&mut self, broker: &Arc<Broker>, batch: &mut Batch, frame: &Frame<'_>) -> Result<(), Exception> {
+    fn content(&mut self, broker: &Arc<Broker>, batch: &mut Batch, frame: &Frame<'_>) -> Outcome {
         if self.closing.is_some() {
-            return Ok(());
+            return Ok(None);
         }
-        self.publishes = true;
         let Some(channel) = self.channels.get_mut(&frame.channel) else {
             let text = format!("content on channel {}, which is not open", frame.channel);
             return Err(Exception::connection(ReplyCode::UnexpectedFrame, (0, 0), text));
         };
         if channel.closing {
-            return Ok(());
+            return Ok(None);
         }
         let Some(incoming) = channel.incoming.as_mut() else {
             return Err(Exception::connection(
@@ -353,6 +349,11 @@ impl Open {
                 "expected a method frame, got content",
             ));
         };
+        // As in RabbitMQ, `basic.publish` alone blocks nobody, and the message whose content meets an alarm is not taken in before it is over.
+        // RabbitMQ takes one without a body, because its header is all of it; here it waits like the others.
+        if self.raised.any() {
+            return Ok(Some(Wait::Alarm));
+        }
         let taken = match frame.kind {
             FrameKind::Header => incoming.take_header(frame.payload, broker.config.limits.message_size_max),
             _ => incoming.take_body(frame.payload),
@@ -363,9 +364,9 @@ impl Open {
             return Err(exception);
         }
         if complete && let Some(mut incoming) = channel.incoming.take() {
-            return self.publish(broker, batch, incoming.message(frame.channel));
+            self.publish(broker, batch, incoming.message(frame.channel))?;
         }
-        Ok(())
+        Ok(None)
     }
 
     /// Turns an exception into the method that announces it.
