@@ -3,7 +3,8 @@
 use futures_util::{FutureExt, StreamExt};
 
 use crate::support::lapin::*;
-use crate::support::{Broker, within};
+use crate::support::raw::{self, Event, HEADER, Raw, Writer};
+use crate::support::{Broker, unique, within};
 
 #[tokio::test]
 async fn prefetch_limits_what_is_unsettled() {
@@ -164,4 +165,73 @@ async fn a_consumer_without_acknowledgement_settles_as_it_goes() {
     connection.close(200, "OK".into()).await.unwrap();
     let connection = connect(&broker).await;
     assert_eq!(counts(&connection, &queue).await, Some((0, 0)));
+}
+
+/// A connection whose client said whether it wants to hear of cancelled consumers.
+fn login(broker: &Broker, cancel_notify: bool) -> Raw {
+    let mut raw = Raw::connect(broker.amqp());
+    raw.send(raw::PROTOCOL_HEADER);
+    raw.expect(10, 10);
+    let capabilities = Writer::default()
+        .short("consumer_cancel_notify")
+        .u8(b't')
+        .u8(cancel_notify.into())
+        .0;
+    let properties = Writer::default().short("capabilities").u8(b'F').table(&capabilities).0;
+    raw.send(&raw::method(0, 10, 11, |a| {
+        a.table(&properties).short("PLAIN").long(b"\0guest\0guest").short("en_US")
+    }));
+    let tune = raw.expect(10, 30);
+    let mut offer = tune.arguments();
+    let (channel_max, frame_max) = (offer.u16(), offer.u32());
+    raw.send(&raw::tune_ok(channel_max, frame_max, 0));
+    raw.send(&raw::connection_open("/"));
+    raw.expect(10, 41);
+    raw.open(1);
+    raw
+}
+
+#[test]
+fn only_clients_that_want_it_are_told_of_a_deleted_queue() {
+    let broker = Broker::shared();
+    for cancel_notify in [true, false] {
+        let queue = unique("deleted");
+        let mut raw = login(&broker, cancel_notify);
+        raw.call(&raw::queue_declare(1, &queue, [false; 5]), 50, 11);
+        raw.send(&raw::publish(1, "", &queue, &[false, false]));
+        raw.send(&raw::header(1, 0));
+        raw.call(&raw::consume(1, &queue, "mine", [false; 4]), 60, 21);
+        raw.expect(60, 60);
+        assert!(matches!(raw.next(), Event::Frame(frame) if frame.kind == HEADER));
+        let mut other = Raw::login(broker.amqp());
+        other.open(1);
+        other.call(&raw::method(1, 50, 40, |a| a.u16(0).short(&queue).u8(0)), 50, 41);
+        if cancel_notify {
+            let cancel = raw.expect(60, 30);
+            let mut arguments = cancel.arguments();
+            assert_eq!((arguments.short(), arguments.u8()), ("mine".into(), 1), "without an answer");
+            // Some answer all the same, which RabbitMQ does not take.
+            if !Broker::is_external() {
+                raw.send(&raw::method(1, 60, 31, |a| a.short("mine")));
+            }
+        }
+        // What it holds is gone with the queue, and can be acknowledged; its tag is free again.
+        raw.send(&raw::method(1, 60, 80, |a| a.u64(1).u8(0)));
+        raw.call(&raw::queue_declare(1, &queue, [false; 5]), 50, 11);
+        raw.call(&raw::consume(1, &queue, "mine", [false; 4]), 60, 21);
+    }
+}
+
+#[test]
+fn acknowledging_all_with_nothing_outstanding_is_no_mistake() {
+    let broker = Broker::shared();
+    let mut raw = Raw::login(broker.amqp());
+    raw.open(1);
+    raw.send(&raw::method(1, 60, 80, |a| a.u64(0).u8(1)));
+    raw.send(&raw::method(1, 60, 120, |a| a.u64(0).u8(1)));
+    // basic.recover is answered, basic.recover-async is not.
+    raw.send(&raw::method(1, 60, 100, |a| a.u8(1)));
+    raw.call(&raw::method(1, 60, 110, |a| a.u8(1)), 60, 111);
+    let flow = raw.call(&raw::method(1, 20, 20, |a| a.u8(1)), 20, 21);
+    assert_eq!(flow.arguments().u8(), 1);
 }

@@ -5,6 +5,7 @@
 mod client;
 mod confirms;
 mod connections;
+mod consumer_timeouts;
 mod consumers;
 mod copies;
 mod dead_letters;
@@ -12,9 +13,11 @@ mod direct_replies;
 mod exchanges;
 mod expiry;
 mod messages;
+mod qos;
 mod queues;
 mod refusals;
 mod settling;
 #[path = "../support/mod.rs"]
 mod support;
 mod transactions;
+mod turns;

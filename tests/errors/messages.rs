@@ -1,7 +1,7 @@
 //! Publishing, getting, consuming, settling.
 
 use crate::support::raw::{self, Writer};
-use crate::{NONE, Setting, case, channel, check, connection};
+use crate::{Answer, NONE, Setting, case, channel, check, connection};
 
 #[test]
 fn messages() {
@@ -184,6 +184,17 @@ fn messages() {
     ]);
 }
 
+/// basic.consume with arguments.
+fn consume_with(queue: &str, exclusive: bool, arguments: &[u8]) -> Vec<u8> {
+    raw::method(1, 60, 20, |a| {
+        a.u16(0)
+            .short(queue)
+            .short("")
+            .bits(&[false, false, exclusive, false])
+            .table(arguments)
+    })
+}
+
 #[test]
 fn consumers() {
     check(&[
@@ -251,6 +262,46 @@ fn consumers() {
                 s.send(&raw::consume(1, &s.queue.clone(), "tag", [false; 4]));
             },
             connection(530, 60, 20, "NOT_ALLOWED - attempt to reuse consumer tag 'tag'"),
+        ),
+        case(
+            "a priority that is no number",
+            |s| {
+                s.declare_queue(NONE);
+                let priority = raw::Writer::default().short("x-priority").u8(b'S').long(b"high").0;
+                s.send(&consume_with(&s.queue.clone(), false, &priority));
+            },
+            channel(
+                406,
+                60,
+                20,
+                "PRECONDITION_FAILED - invalid arg 'x-priority' for queue '$q' in vhost '/': {unacceptable_type,longstr}",
+            ),
+        ),
+        case(
+            "a consumer's timeout that is negative",
+            |s| {
+                s.declare_queue(NONE);
+                let timeout = raw::Writer::default().short("x-consumer-timeout").u8(b'I').u32(u32::MAX).0;
+                s.send(&consume_with(&s.queue.clone(), false, &timeout));
+            },
+            channel(
+                406,
+                60,
+                20,
+                "PRECONDITION_FAILED - invalid arg 'x-consumer-timeout' for queue '$q' in vhost '/': {value_negative,-1}",
+            ),
+        )
+        // It does not know the argument on consumers.
+        .but_rabbitmq(Answer::Silence),
+        case(
+            "consuming alone where there is a single active consumer",
+            |s| {
+                let single = raw::Writer::default().short("x-single-active-consumer").u8(b't').u8(1).0;
+                let declare = raw::method(1, 50, 10, |a| a.u16(0).short(&s.queue).bits(&NONE).table(&single));
+                s.raw.call(&declare, 50, 11);
+                s.send(&consume_with(&s.queue.clone(), true, b""));
+            },
+            channel(403, 60, 20, "ACCESS_REFUSED - queue '$q' in vhost '/' in exclusive use"),
         ),
         case(
             "consuming alone when there is a consumer",

@@ -45,8 +45,14 @@ impl Effects for Sink {
         self.delivered += u64::from(delivery.records.count);
         black_box(delivery.records.bytes);
         let Consumer { id, no_ack, .. } = *delivery.consumer;
-        self.unacked
-            .delivered(Some(id), delivery.queue, delivery.first, delivery.records.count, no_ack);
+        let Delivery {
+            queue,
+            first,
+            records,
+            term,
+            ..
+        } = delivery;
+        self.unacked.delivered(Some(id), queue, first, records.count, no_ack, term);
     }
     fn load(&mut self, _queue: QueueId, chunk: Sequence) {
         self.loads.push(chunk);
@@ -94,6 +100,7 @@ fn shard(limits: ShardLimits, consumers: u64, no_ack: bool, prefetch: u16) -> Sh
             prefetch,
             limited: false,
             priority: 0,
+            timeout_ms: None,
             arguments: Table::default(),
         };
         shard.consume(QUEUE, consumer).expect("a new consumer");
@@ -230,6 +237,7 @@ fn backlog(c: &mut Criterion) {
             prefetch: 0,
             limited: false,
             priority: 0,
+            timeout_ms: None,
             arguments: Table::default(),
         };
         shard.consume(QUEUE, consumer).expect("a new consumer");

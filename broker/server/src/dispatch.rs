@@ -255,8 +255,10 @@ impl Effects for ToOutlets<'_, '_> {
         }
     }
 
-    fn lend(&mut self, _consumer: &Consumer, wanted: u32) -> u32 {
-        wanted
+    fn lend(&mut self, consumer: &Consumer, wanted: u32) -> u32 {
+        let shard = self.dispatch.shard;
+        self.outlet(consumer.outlet)
+            .map_or(0, |outlet| outlet.lend(consumer.channel, shard, wanted))
     }
 
     fn dead(&mut self, letter: Letter<'_>) {

@@ -25,6 +25,7 @@ mod recovery;
 mod reply_to;
 mod shards;
 mod tallies;
+mod timeouts;
 mod timers;
 mod transport;
 
@@ -168,6 +169,7 @@ pub fn start(config: Config) -> Result<Running, StartError> {
     for cell in &broker.shards {
         cell.run_soon(&broker);
     }
+    broker.runtimes[0].spawn(timeouts::run(broker.clone()));
     alarms::look(&broker);
     let alarms = {
         let broker = broker.clone();

@@ -169,6 +169,7 @@ fn limits(config: &Config) -> ShardLimits {
     ShardLimits {
         memory_bytes_max,
         window_bytes: config.limits.window_bytes as u64,
+        consumer_timeout_ms: config.limits.consumer_timeout.as_millis() as u64,
         ..ShardLimits::default()
     }
 }

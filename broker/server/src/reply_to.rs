@@ -3,6 +3,7 @@
 //! no queue: a reply to a requester that is gone, or that does not read, is dropped.
 
 use stoa_amqp::{ShortString, fast};
+use stoa_core::channel::Term;
 use stoa_core::ids::{ConnectionId, QueueId, Sequence};
 
 use crate::broker::Broker;
@@ -89,7 +90,7 @@ impl Broker {
                 return false;
             }
             let Some(channel) = state.channel(number) else { return false };
-            let tag = channel.unacked.delivered(None, QueueId(0), Sequence(0), 1, true);
+            let tag = channel.unacked.delivered(None, QueueId(0), Sequence(0), 1, true, Term::default());
             let Reply { envelope, header, body } = reply;
             fast::write_deliver(
                 state.buffer(),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::channel::Term;
 use crate::ids::{ConsumerId, OutletId, QueueId, Sequence};
 use crate::record::{Record, Records};
 use crate::settings::Settings;
@@ -151,6 +152,8 @@ pub struct Got<'a> {
     pub sequence: Sequence,
     /// It may have been delivered before.
     pub redelivered: bool,
+    /// How long it may be held.
+    pub term: Term,
     /// See [`Delivery::returns`](crate::shard::Delivery::returns).
     pub returns: u32,
     /// How many ready messages are left behind it.
@@ -207,6 +210,8 @@ pub struct ShardLimits {
     pub dispatch_records_max: u32,
     /// Messages that are handed out as letters before they are answered for, but for the rest of a run. The others wait in their queues.
     pub letters_max: u32,
+    /// How long a delivery may be held, in milliseconds, where neither consumer nor queue says: 0 for ever. (Whoever has the channels sees to it.)
+    pub consumer_timeout_ms: u64,
 }
 
 impl Default for ShardLimits {
@@ -217,6 +222,7 @@ impl Default for ShardLimits {
             read_ahead_bytes: 1 << 20,
             dispatch_records_max: 16_384,
             letters_max: 4096,
+            consumer_timeout_ms: 1_800_000,
         }
     }
 }

@@ -46,6 +46,7 @@ impl Shard {
                 break next;
             }
         };
+        let term = queue.term(&self.common);
         let remaining = queue.tally().ready - 1;
         let lane = queue.lanes.current_mut();
         if !lane.chunks[next.at].is_resident() {
@@ -63,6 +64,7 @@ impl Shard {
             record,
             sequence,
             redelivered: next.redelivered,
+            term,
             returns: next.returns,
             remaining,
         });
@@ -115,6 +117,7 @@ impl Queue {
     /// Delivers messages of a run, up to `budget`, to those whose turn it is; parks those whose window is used up. Returns how many messages
     /// went out.
     fn deliver(&mut self, next: Next, budget: u32, common: &mut Common, effects: &mut impl Effects) -> u32 {
+        let term = self.term(common);
         let chunk = &mut self.lanes.current_mut().chunks[next.at];
         let (mut at, end) = (
             next.places.start,
@@ -145,8 +148,8 @@ impl Queue {
             if consumer.is_limited() {
                 let wanted = upto - at;
                 let granted = effects.lend(consumer, wanted.into()).min(wanted.into()) as u16;
+                outlet.lent(consumer.channel, self.id, consumer.id, granted > 0);
                 if granted == 0 {
-                    outlet.refused.push((consumer.channel, self.id, consumer.id));
                     self.subscribers.refuse();
                     continue;
                 }
@@ -164,6 +167,7 @@ impl Queue {
                 queue: self.id,
                 first,
                 redelivered: next.redelivered,
+                term: consumer.term(term),
                 returns: next.returns,
                 records,
             });

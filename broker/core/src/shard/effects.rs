@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use stoa_amqp::{ShortString, Table};
 
+use crate::channel::Term;
 use crate::ids::{BodyId, ConsumerId, OutletId, QueueId, Sequence};
 use crate::record::Records;
 use crate::settings::Settings;
@@ -30,6 +31,8 @@ pub struct Consumer {
     pub limited: bool,
     /// Who has a higher one is served first (`x-priority`, RabbitMQ extension).
     pub priority: i32,
+    /// How long it may hold a message, in milliseconds, 0 for ever; absent: as its queue says (`x-consumer-timeout`).
+    pub timeout_ms: Option<u64>,
     /// What else the client said.
     pub arguments: Table,
 }
@@ -38,6 +41,14 @@ impl Consumer {
     /// Whether its channel is asked before it gets anything.
     pub(crate) fn is_limited(&self) -> bool {
         self.limited && !self.no_ack
+    }
+
+    /// How long it may hold what the queue's consumers may hold for `term`.
+    pub(crate) fn term(&self, term: Term) -> Term {
+        Term {
+            timeout_ms: self.timeout_ms.unwrap_or(term.timeout_ms),
+            ..term
+        }
     }
 }
 
@@ -52,6 +63,8 @@ pub struct Delivery<'a> {
     pub first: Sequence,
     /// All of them may have been delivered before, or none was.
     pub redelivered: bool,
+    /// How long each of them may be held.
+    pub term: Term,
     /// How often each of them came back after an attempt, where the queue counts that: goes out as header `x-delivery-count` if it is not 0.
     pub returns: u32,
     /// The messages, in the chunk: copy what must stay.

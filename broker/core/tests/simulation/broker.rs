@@ -127,6 +127,7 @@ impl Effects for Sink {
             first,
             redelivered,
             returns,
+            term: _,
             records,
         } = delivery;
         self.delivered.push(Delivered {

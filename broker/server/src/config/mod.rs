@@ -150,6 +150,10 @@ pub struct Limits {
     /// Largest body of a message, in octets. A larger one closes its channel (406).
     #[serde(with = "units::bytes")]
     pub message_size_max: u64,
+    /// How long a consumer may hold a message if neither its queue nor itself says (`x-consumer-timeout`); zero: for ever. Longer than that, its
+    /// channel is closed (406).
+    #[serde(with = "units::duration")]
+    pub consumer_timeout: Duration,
     /// Octets of messages and settlements that a transaction holds until its commit. A larger one closes its channel (406) and is rolled back.
     #[serde(with = "units::bytes")]
     pub transaction_bytes_max: usize,
@@ -178,6 +182,7 @@ impl Default for Limits {
             connections_max: 100_000,
             handshakes_max: 4096,
             message_size_max: 128 << 20,
+            consumer_timeout: Duration::from_secs(30 * 60),
             transaction_bytes_max: 256 << 20,
             outbox_bytes_max: 4 << 20,
             window_bytes: 256 << 10,

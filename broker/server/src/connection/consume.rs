@@ -2,17 +2,18 @@
 
 use std::sync::Arc;
 
-use stoa_amqp::{Method, ReplyCode, ShortStr, ShortString, fast};
+use stoa_amqp::{Method, ReplyCode, ShortStr, ShortString};
 use stoa_amqp::{basic, channel, confirm};
 use stoa_core::ids::DeliveryTag;
-use stoa_core::shard::{Consumer, GetOutcome, ReturnCause};
+use stoa_core::shard::{ConsumeError, Consumer, GetOutcome, ReturnCause};
 
+use super::arguments;
 use super::error::Exception;
 use super::publish::Batch;
 use super::session::{Open, Outcome, Wait, misplaced};
 use super::tx::Fate;
 use crate::broker::Broker;
-use crate::outlet::ConsumerRef;
+use crate::outlet::{ChannelOut, ConsumerRef};
 use crate::reply_to::{self, ReplyConsumer};
 
 /// `basic.ack`, by class and method.
@@ -103,7 +104,7 @@ impl Open {
         }
         batch.submit(broker, &self.outlet, &self.route);
         match method {
-            Method::BasicQos(qos) => self.qos(number, qos, method.id()),
+            Method::BasicQos(qos) => self.qos(broker, number, qos, method.id()),
             Method::BasicConsume(consume) if consume.queue.as_bytes() == reply_to::QUEUE => {
                 self.consume_replies(number, consume, method.id())
             }
@@ -129,6 +130,8 @@ impl Open {
                 }
                 Ok(None)
             }
+            // An answer to the broker's own cancel, which wants none.
+            Method::BasicCancelOk(_) => Ok(None),
             Method::ChannelFlow(flow) if flow.active => {
                 self.reply(number, &Method::ChannelFlowOk(channel::FlowOk { active: true }));
                 Ok(None)
@@ -138,24 +141,24 @@ impl Open {
         }
     }
 
-    fn qos(&mut self, number: u16, qos: &basic::Qos, cause: (u16, u16)) -> Outcome {
-        if qos.prefetch_size != 0 {
-            let text = format!("prefetch_size!=0 ({})", qos.prefetch_size);
-            return Err(Exception::connection(ReplyCode::NotImplemented, cause, text));
-        }
-        if qos.global {
-            let text = "global=true is not implemented: a prefetch count holds for each consumer";
-            return Err(Exception::connection(ReplyCode::NotImplemented, cause, text));
-        }
-        if let Some(channel) = self.channels.get_mut(&number) {
-            channel.prefetch = qos.prefetch_count;
-        }
-        self.reply(number, &Method::BasicQosOk(basic::QosOk {}));
-        Ok(None)
-    }
-
     fn consume(&mut self, broker: &Arc<Broker>, number: u16, consume: &basic::Consume<'_>, cause: (u16, u16)) -> Outcome {
+        let wanted = consume.consumer_tag.as_bytes();
+        let reused = |out: &ChannelOut| {
+            out.consumers.contains_key(wanted) || out.replies.as_ref().is_some_and(|replies| replies.tag.as_bytes() == wanted)
+        };
+        if self.outlet.lock().channel(number).is_some_and(|out| reused(out)) {
+            let text = format!("attempt to reuse consumer tag '{}'", consume.consumer_tag);
+            return Err(Exception::connection(ReplyCode::NotAllowed, cause, text));
+        }
         let queue = self.readable_queue(broker, number, consume.queue, cause)?;
+        let refused = |(argument, problem): (&str, String)| {
+            let text = format!(
+                "invalid arg '{argument}' for queue '{}' in vhost '{}': {problem}",
+                queue.name, self.vhost
+            );
+            Exception::new(ReplyCode::PreconditionFailed, cause, text)
+        };
+        let wanted = arguments::Wanted::of(consume.arguments).map_err(refused)?;
         let tag = tag_or_new(consume.consumer_tag);
         let consumer = Consumer {
             id: broker.next_consumer_id(),
@@ -165,8 +168,9 @@ impl Open {
             no_ack: consume.no_ack,
             exclusive: consume.exclusive,
             prefetch: self.channels.get(&number).map_or(0, |channel| channel.prefetch),
-            limited: false,
-            priority: 0,
+            limited: self.outlet.lock().channel(number).is_some_and(|out| out.limit.is_some()),
+            priority: wanted.priority,
+            timeout_ms: wanted.timeout_ms,
             arguments: consume.arguments.to_table(),
         };
         let reference = ConsumerRef {
@@ -177,16 +181,16 @@ impl Open {
         let registered = cell.look(broker, |running| {
             let mut state = self.outlet.lock();
             let Some(out) = state.channel(number) else { return Ok(()) };
-            if out.consumers.contains_key(tag.as_bytes()) {
-                return Err(Exception::connection(
-                    ReplyCode::NotAllowed,
-                    cause,
-                    format!("attempt to reuse consumer tag '{tag}'"),
-                ));
-            }
-            running.shard.consume(queue.id, consumer).map_err(|_| {
-                let text = format!("queue '{}' in vhost '{}' in exclusive use", queue.name, self.vhost);
-                Exception::new(ReplyCode::AccessRefused, cause, text)
+            running.shard.consume(queue.id, consumer).map_err(|error| {
+                let (name, vhost) = (&queue.name, &self.vhost);
+                let (code, text) = match error {
+                    ConsumeError::ExclusiveUse => (
+                        ReplyCode::AccessRefused,
+                        format!("queue '{name}' in vhost '{vhost}' in exclusive use"),
+                    ),
+                    ConsumeError::NotFound => (ReplyCode::NotFound, format!("no queue '{name}' in vhost '{vhost}'")),
+                };
+                Exception::new(code, cause, text)
             })?;
             out.consumers.insert(tag.clone(), reference);
             if !consume.no_wait {
@@ -258,27 +262,7 @@ impl Open {
         let seen = broker.shard_of(queue.id).progress();
         let outcome = broker.with_shard(queue.id, |shard, effects| {
             shard.get(queue.id, get.no_ack, effects, |got| {
-                let mut state = outlet.lock();
-                let frame_max = state.frame_max();
-                let Some(out) = state.channel(number) else { return };
-                let tag = out.unacked.delivered(None, queue.id, got.sequence, 1, get.no_ack);
-                let (record, remaining) = (got.record, got.remaining.min(u64::from(u32::MAX)) as u32);
-                let apart = record
-                    .body_ref()
-                    .map(|reference| broker.bodies.get(reference.id).unwrap_or_default());
-                let body = apart.as_deref().unwrap_or(record.body());
-                let (envelope, header) = (record.envelope(), record.header());
-                fast::write_get_ok(
-                    state.buffer(),
-                    number,
-                    tag.0,
-                    got.redelivered,
-                    envelope,
-                    remaining,
-                    header,
-                    body,
-                    frame_max,
-                );
+                outlet.lock().got(number, queue.id, get.no_ack, &got, &broker.bodies);
             })
         });
         match outcome {

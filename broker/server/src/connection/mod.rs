@@ -2,6 +2,7 @@
 //!
 //! Reading and taking happen in one poll, with the thread's own buffer: an idle connection holds none.
 
+mod arguments;
 mod consume;
 mod content;
 mod declare;
@@ -11,6 +12,7 @@ mod handshake;
 mod input;
 mod properties;
 mod publish;
+mod qos;
 mod records;
 mod sasl;
 mod session;
@@ -339,6 +341,9 @@ impl Connection {
 
     /// Somebody else wants the connection closed: an administrator, a failed store, the end of the broker.
     fn close_if_asked(&mut self) {
+        if self.outlet.overdue.load(Ordering::Relaxed) && self.outlet.overdue.swap(false, Ordering::Relaxed) {
+            self.time_out();
+        }
         let Some((code, text)) = self.outlet.lock().close.take() else {
             return;
         };
@@ -349,6 +354,12 @@ impl Connection {
             }
             Stage::Open(_) => {}
             Stage::Handshake(stage) => *stage = None,
+        }
+    }
+
+    fn time_out(&mut self) {
+        if let Stage::Open(open) = &mut self.stage {
+            SCRATCH.with_borrow_mut(|Scratch { batch, .. }| open.time_out(&self.broker, batch));
         }
     }
 

@@ -40,6 +40,8 @@ pub(crate) struct Open {
     /// The client wants to be told when it is blocked, and whether it has been.
     blocked_notify: bool,
     told_blocked: bool,
+    /// A channel limits, or has limited, what its consumers hold together.
+    pub(crate) limits: bool,
     /// `connection.close` is on its way, by either side: nothing else counts any more.
     pub(crate) closing: Option<Closing>,
     /// A frame was broken: where the next one begins is not known.
@@ -106,6 +108,7 @@ impl Open {
             raised: Raised::default(),
             blocked_notify: opened.client.blocked_notify,
             told_blocked: false,
+            limits: false,
             closing: None,
             is_out_of_frame: false,
         }
@@ -161,6 +164,7 @@ impl Open {
         if !batch.is_empty() {
             batch.submit(broker, &self.outlet, &self.route);
         }
+        self.lend(broker);
         if wait == Some(Wait::Alarm) {
             self.tell_blocked();
         }
@@ -395,6 +399,23 @@ impl Open {
         }
         exception.write(number, self.outlet.lock().reply_buffer());
         None
+    }
+
+    /// Closes the channels that have held a delivery for too long.
+    pub(crate) fn time_out(&mut self, broker: &Arc<Broker>, batch: &mut Batch) {
+        let overdue = self.outlet.lock().overdue(broker.timers.clock.now());
+        for (number, timeout_ms) in overdue {
+            let text = format!(
+                "delivery acknowledgement on channel {number} timed out. Timeout value used: {timeout_ms} ms. This timeout value can be \
+                 configured, see consumers doc guide to learn more"
+            );
+            self.conclude(
+                broker,
+                batch,
+                number,
+                Err(Exception::new(ReplyCode::PreconditionFailed, (0, 0), text)),
+            );
+        }
     }
 
     /// Takes a channel out of the world: its consumers end, what it had not acknowledged goes back.

@@ -220,6 +220,9 @@ impl Open {
             transaction.fill(broker, &mut batch);
             let _whole = broker.commits.transaction();
             refused = batch.apply_now(broker);
+            if let Some(out) = self.outlet.lock().channel(number) {
+                transaction.settled.iter().for_each(|(aside, _)| out.unacked.committed(aside));
+            }
         }
         if refused {
             // As RabbitMQ says it: the refused messages are not there, the rest is.

@@ -8,6 +8,7 @@ pub(crate) use subscribers::Subscribers;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::channel::Term;
 use crate::ids::{ConsumerId, OutletId, QueueId};
 use crate::settings::Settings;
 use crate::shard::common::Common;
@@ -55,8 +56,20 @@ pub(crate) struct Outlet {
     consumers: BTreeSet<(QueueId, ConsumerId)>,
     /// Those that would have been given more.
     pub(crate) parked: Vec<(QueueId, ConsumerId)>,
-    /// Those whose channel had no credit, with the channel: who was refused first is served first.
-    pub(crate) refused: Vec<(u16, QueueId, ConsumerId)>,
+    /// Those whose channel had no credit, with the channel: who was refused first is served first, and keeps its place until it is.
+    refused: Vec<(u16, QueueId, ConsumerId)>,
+}
+
+impl Outlet {
+    /// A consumer of a limited channel was given something, or was refused.
+    pub(crate) fn lent(&mut self, channel: u16, queue: QueueId, consumer: ConsumerId, granted: bool) {
+        let place = self.refused.iter().position(|&(_, of, other)| (of, other) == (queue, consumer));
+        match place {
+            Some(place) if granted => drop(self.refused.remove(place)),
+            None if !granted => self.refused.push((channel, queue, consumer)),
+            _ => {}
+        }
+    }
 }
 
 impl Common {
@@ -127,12 +140,14 @@ impl Shard {
 
     /// A channel has credit again, or needs none.
     pub(crate) fn lend(&mut self, outlet: OutletId, channel: u16) {
-        let Some(outlet) = self.common.outlets.get_mut(&outlet) else {
-            return;
+        let refused = match self.common.outlets.get(&outlet) {
+            Some(outlet) if !outlet.refused.is_empty() => outlet.refused.clone(),
+            _ => return,
         };
-        let refused: Vec<_> = outlet.refused.extract_if(.., |(of, ..)| *of == channel).collect();
-        for (_, queue, consumer) in refused {
-            if let Some(queue) = self.queues.get_mut(&queue) {
+        for (of, queue, consumer) in refused {
+            if of == channel
+                && let Some(queue) = self.queues.get_mut(&queue)
+            {
                 queue.subscribers.lent(consumer);
                 queue.activate(&mut self.common);
             }
@@ -170,6 +185,16 @@ impl Shard {
 }
 
 impl Queue {
+    /// How long what goes out now may be held, if the consumer says nothing else.
+    pub(crate) fn term(&self, common: &Common) -> Term {
+        let settings = self.settings.as_ref();
+        let timeout_ms = settings
+            .and_then(|settings| settings.consumer_timeout_ms)
+            .unwrap_or(common.limits.consumer_timeout_ms);
+        let since = common.now;
+        Term { since, timeout_ms }
+    }
+
     /// What the queue is set to do has changed, as far as its consumers care.
     pub(crate) fn configure_consumers(&mut self, common: &mut Common) {
         let single_active = is_single_active(self.settings.as_ref());

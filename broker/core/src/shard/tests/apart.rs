@@ -156,6 +156,7 @@ impl Fixture {
                     prefetch: 0,
                     limited: false,
                     priority: 0,
+                    timeout_ms: None,
                     arguments: Table::default(),
                 };
                 shard.consume(queue, consumer).expect("nobody else is there");

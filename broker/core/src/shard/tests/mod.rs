@@ -379,6 +379,7 @@ impl Bench {
             prefetch: 0,
             limited: false,
             priority: 0,
+            timeout_ms: None,
             arguments: Table::default(),
         }
     }

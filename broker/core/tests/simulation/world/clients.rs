@@ -1,6 +1,6 @@
 //! Clients that publish, consume, settle, requeue, vanish and come back, and the oracle that watches them.
 
-use stoa_core::channel::{Confirm, Settled, Ticket};
+use stoa_core::channel::{Confirm, Settled, Term, Ticket};
 use stoa_core::ids::{ConsumerId, DeliveryTag, Epoch, Millis, QueueId};
 use stoa_core::record::{Head, Records, flags};
 use stoa_core::shard::{Command, Consumer, GetOutcome, ReturnCause};
@@ -302,7 +302,10 @@ impl World {
             ..
         } = delivered;
         let client = &mut self.clients[at];
-        let tag = client.unacked.delivered(consumer, queue, first, ids.len() as u32, no_ack).0;
+        let tag = client
+            .unacked
+            .delivered(consumer, queue, first, ids.len() as u32, no_ack, Term::default())
+            .0;
         assert!(tag > client.last_tag, "invariant 5: delivery tags strictly increase");
         client.last_tag = tag + ids.len() as u64 - 1;
         for (tag, id) in (tag..).zip(ids) {

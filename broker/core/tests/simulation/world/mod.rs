@@ -111,6 +111,7 @@ impl World {
             read_ahead_bytes: [1, 1 << 14, 1 << 20][rng.below(3)],
             dispatch_records_max: [3, 200, 10_000][rng.below(3)],
             letters_max: [1, 50, 4096][rng.below(3)],
+            ..ShardLimits::default()
         };
         let weights = STEPS.map(|(step, weight)| (step, weight * [0, 1, 2, 4, 8][rng.range(usize::from(weight > 1), 4)]));
         let body_max = [0, 60, 3000, 150_000][rng.below(4)];
@@ -394,6 +395,7 @@ fn consumer(id: ConsumerId, outlet: ConnectionId) -> Consumer {
         prefetch: 0,
         limited: false,
         priority: 0,
+        timeout_ms: None,
         arguments: Table::default(),
     }
 }

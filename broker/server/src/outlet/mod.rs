@@ -4,19 +4,20 @@
 //! socket at once if it takes it. What the socket does not take is left to the connection's own task. Locks are taken in the order
 //! topology, shard, outlet; wake-ups come after the unlock.
 
+mod deliveries;
+
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use hashbrown::HashMap;
 use parking_lot::{ArcMutexGuard, Mutex, RawMutex};
 use stoa_amqp::{ReplyCode, ShortString, fast};
 use stoa_core::channel::{Confirm, Confirms, Ticket, Unacked};
-use stoa_core::ids::{ConnectionId, ConsumerId, Epoch, QueueId};
-use stoa_core::shard::Delivery;
+use stoa_core::ids::{ConnectionId, ConsumerId, Epoch, Millis, QueueId};
 use tokio::sync::Notify;
 
-use crate::bodies::Bodies;
 use crate::reply_to::ReplyConsumer;
 use crate::transport::{Flushed, Session, Sink};
 
@@ -27,6 +28,10 @@ pub(crate) struct Outlet {
     socket: Sink,
     /// Wakes the connection's task: the outlet has something that only the task can do.
     pub(crate) wake: Notify,
+    /// Its task is to look for deliveries that have been held for too long.
+    pub(crate) overdue: AtomicBool,
+    /// No delivery is overdue before this, in milliseconds.
+    overdue_from: Arc<AtomicU64>,
     state: Arc<Mutex<OutletState>>,
 }
 
@@ -54,6 +59,8 @@ pub(crate) struct OutletState {
     dead: bool,
     /// Over TLS: what stands between the buffer and the socket.
     pub(crate) tls: Option<Box<Session>>,
+    /// The outlet's, which is read without the lock.
+    overdue_from: Arc<AtomicU64>,
     /// Octets handed to the socket since the connection began.
     pub(crate) octets_sent: u64,
 }
@@ -66,6 +73,18 @@ pub(crate) struct ChannelOut {
     pub(crate) consumers: HashMap<ShortString, ConsumerRef>,
     /// Direct reply-to: whom replies go to.
     pub(crate) replies: Option<ReplyConsumer>,
+    /// How many deliveries all its consumers together may hold (`basic.qos` with `global`); absent: as many as there are.
+    pub(crate) limit: Option<u16>,
+    /// Shards that were refused credit, the first one in front; each keeps its place until it gets some.
+    refused: Vec<Refused>,
+}
+
+/// A shard that was refused credit for a channel.
+#[derive(Clone, Copy, Debug)]
+struct Refused {
+    shard: usize,
+    /// It was told since that there is some.
+    told: bool,
 }
 
 /// Where a consumer of a channel hangs.
@@ -88,14 +107,18 @@ pub(crate) enum Flush {
 
 impl Outlet {
     pub(crate) fn new(id: ConnectionId, socket: Sink, tls: Option<Box<Session>>) -> Self {
+        let overdue_from = Arc::new(AtomicU64::new(u64::MAX));
         let state = OutletState {
             tls,
+            overdue_from: overdue_from.clone(),
             ..OutletState::default()
         };
         Self {
             id,
             socket,
             wake: Notify::new(),
+            overdue: AtomicBool::new(false),
+            overdue_from,
             state: Arc::new(Mutex::new(state)),
         }
     }
@@ -170,6 +193,13 @@ impl Outlet {
         drop(state);
         // Its task may be waiting for the answers, to go on with what came after them.
         if outcome != Flush::Done || released {
+            self.wake.notify_one();
+        }
+    }
+
+    /// Makes its task look for deliveries that have been held for too long, if there may be some.
+    pub(crate) fn check_overdue(&self, now: Millis) {
+        if self.overdue_from.load(Ordering::Relaxed) <= now.0 && !self.overdue.swap(true, Ordering::Relaxed) {
             self.wake.notify_one();
         }
     }
@@ -273,67 +303,6 @@ impl OutletState {
 
     pub(crate) fn channel_numbers(&self) -> Vec<u16> {
         self.channels.keys().copied().collect()
-    }
-
-    /// Appends a run of deliveries. False: the channel is gone, the messages must go back.
-    pub(crate) fn deliver(&mut self, delivery: &Delivery<'_>, bodies: &Bodies) -> bool {
-        let consumer = delivery.consumer;
-        let frame_max = self.frame_max;
-        if self.dead {
-            return false;
-        }
-        self.buffer();
-        let Some(channel) = self.channels.get_mut(&consumer.channel) else {
-            return false;
-        };
-        let count = delivery.records.count;
-        let first_tag = channel
-            .unacked
-            .delivered(Some(consumer.id), delivery.queue, delivery.first, count, consumer.no_ack)
-            .0;
-        for (tag, record) in (first_tag..).zip(delivery.records.iter()) {
-            let apart;
-            let body = match record.body_ref() {
-                None => record.body(),
-                Some(reference) => match bodies.get(reference.id) {
-                    Some(octets) => {
-                        apart = octets;
-                        &apart
-                    }
-                    None => {
-                        // It stays unacknowledged: nothing is skipped in silence.
-                        tracing::error!(queue = %delivery.queue, body = %reference.id, "the body of a message is missing: it is not delivered");
-                        continue;
-                    }
-                },
-            };
-            fast::write_deliver(
-                &mut self.buffer,
-                consumer.channel,
-                consumer.tag.as_bytes(),
-                tag,
-                delivery.redelivered,
-                record.envelope(),
-                record.header(),
-                body,
-                frame_max,
-            );
-        }
-        true
-    }
-
-    /// The queue of a consumer is gone: forgets the consumer and tells the client, if it wants to know.
-    pub(crate) fn cancelled(&mut self, channel: u16, tag: &ShortString) {
-        let known = self
-            .channel(channel)
-            .is_some_and(|channel| channel.consumers.remove(tag.as_bytes()).is_some());
-        if known && self.cancel_notify && !self.dead {
-            let cancel = stoa_amqp::basic::Cancel {
-                consumer_tag: tag.as_short(),
-                no_wait: true,
-            };
-            stoa_amqp::Method::BasicCancel(cancel).write_frame(channel, self.buffer());
-        }
     }
 
     /// A batch was handed to `jobs` shards that holds `count` publishes of this channel in confirm mode.

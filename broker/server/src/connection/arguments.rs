@@ -1,0 +1,83 @@
+//! The arguments of `basic.consume` that the broker acts on.
+
+use stoa_amqp::{RawTable, Value};
+
+/// What a consumer asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    /// `x-priority` (RabbitMQ: consumer priorities); beyond 32 bits it is cut to these.
+    pub(crate) priority: i32,
+    /// `x-consumer-timeout`, in milliseconds; 0: for ever.
+    pub(crate) timeout_ms: Option<u64>,
+}
+
+impl Wanted {
+    /// Reads them.
+    ///
+    /// # Errors
+    /// The argument and what is wrong with it, in RabbitMQ's words (406).
+    pub(crate) fn of(arguments: RawTable<'_>) -> Result<Self, (&'static str, String)> {
+        if arguments.is_empty() {
+            return Ok(Self::default());
+        }
+        let integer = |name| match arguments.get(name) {
+            None => Ok(None),
+            Some(value) => match value.as_i64() {
+                Some(n) => Ok(Some(n)),
+                None => Err((name, unacceptable(&value))),
+            },
+        };
+        let priority = integer("x-priority")?.unwrap_or(0);
+        let timeout = integer("x-consumer-timeout")?;
+        let timeout_ms = timeout
+            .map(|ms| u64::try_from(ms).map_err(|_| ("x-consumer-timeout", format!("{{value_negative,{ms}}}"))))
+            .transpose()?;
+        Ok(Self {
+            priority: priority.clamp(i32::MIN.into(), i32::MAX.into()) as i32,
+            timeout_ms,
+        })
+    }
+}
+
+fn unacceptable(value: &Value) -> String {
+    format!("{{unacceptable_type,{}}}", value.type_name())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use stoa_amqp::Table;
+
+    #[test]
+    fn what_consumers_ask_for() {
+        type Case<'a> = (&'a [(&'a str, Value)], Result<(i32, Option<u64>), (&'a str, &'a str)>);
+        let n = |n: i64| Value::I64(n);
+        let cases: &[Case<'_>] = &[
+            (&[], Ok((0, None))),
+            (&[("x-priority", Value::U8(7))], Ok((7, None))),
+            (&[("x-priority", n(-3)), ("x-consumer-timeout", n(0))], Ok((-3, Some(0)))),
+            (&[("x-priority", n(i64::MAX)), ("x-other", Value::Void)], Ok((i32::MAX, None))),
+            (&[("x-priority", n(i64::MIN))], Ok((i32::MIN, None))),
+            (&[("x-consumer-timeout", Value::I32(5000))], Ok((0, Some(5000)))),
+            (
+                &[("x-priority", Value::from("high"))],
+                Err(("x-priority", "{unacceptable_type,longstr}")),
+            ),
+            (
+                &[("x-priority", Value::F64(1.0))],
+                Err(("x-priority", "{unacceptable_type,double}")),
+            ),
+            (
+                &[("x-consumer-timeout", Value::Bool(true))],
+                Err(("x-consumer-timeout", "{unacceptable_type,bool}")),
+            ),
+            (&[("x-consumer-timeout", n(-1))], Err(("x-consumer-timeout", "{value_negative,-1}"))),
+        ];
+        for (fields, expected) in cases {
+            let table: Table = fields.iter().cloned().collect();
+            let got = Wanted::of(table.encoded().raw());
+            let got = got.as_ref().map(|wanted| (wanted.priority, wanted.timeout_ms));
+            assert_eq!(got.map_err(|(name, problem)| (*name, problem.as_str())), *expected, "{fields:?}");
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! What a channel is given of the shards' messages, how much of that it may hold, and for how long.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use stoa_amqp::content::{self, Change};
+use stoa_amqp::{ShortStr, ShortString, Value, fast};
+use stoa_core::channel::Unacked;
+use stoa_core::ids::{Millis, QueueId};
+use stoa_core::shard::{Delivery, Got};
+
+use super::{ChannelOut, OutletState, Refused};
+use crate::bodies::Bodies;
+
+impl ChannelOut {
+    /// How many deliveries its consumers may still take, together.
+    fn credit(&self) -> u64 {
+        self.limit
+            .map_or(u64::MAX, |limit| u64::from(limit).saturating_sub(self.unacked.held()))
+    }
+
+    /// Gives a shard credit for at most so many messages, which it delivers before the outlet is unlocked. A shard that gets none is told when
+    /// there is some: whoever frees credit does so under the same lock, and finds the shard in the list.
+    fn lend(&mut self, shard: usize, wanted: u32) -> u32 {
+        let granted = u32::try_from(self.credit()).unwrap_or(u32::MAX).min(wanted);
+        let place = self.refused.iter().position(|refused| refused.shard == shard);
+        match place {
+            Some(place) if granted > 0 => drop(self.refused.remove(place)),
+            Some(place) => self.refused[place].told = false,
+            None if granted == 0 => self.refused.push(Refused { shard, told: false }),
+            None => {}
+        }
+        granted
+    }
+}
+
+impl OutletState {
+    /// Appends a run of deliveries. False: the channel is gone, the messages must go back.
+    pub(crate) fn deliver(&mut self, delivery: &Delivery<'_>, bodies: &Bodies) -> bool {
+        let consumer = delivery.consumer;
+        let frame_max = self.frame_max;
+        if self.dead {
+            return false;
+        }
+        self.buffer();
+        let Some(channel) = self.channels.get_mut(&consumer.channel) else {
+            return false;
+        };
+        let count = delivery.records.count;
+        let first_tag = channel
+            .unacked
+            .delivered(
+                Some(consumer.id),
+                delivery.queue,
+                delivery.first,
+                count,
+                consumer.no_ack,
+                delivery.term,
+            )
+            .0;
+        note_overdue(&self.overdue_from, &channel.unacked);
+        let mut counted = Vec::new();
+        for (tag, record) in (first_tag..).zip(delivery.records.iter()) {
+            let apart;
+            let body = match record.body_ref() {
+                None => record.body(),
+                Some(reference) => match bodies.get(reference.id) {
+                    Some(octets) => {
+                        apart = octets;
+                        &apart
+                    }
+                    None => {
+                        // It stays unacknowledged: nothing is skipped in silence.
+                        tracing::error!(queue = %delivery.queue, body = %reference.id, "the body of a message is missing: it is not delivered");
+                        continue;
+                    }
+                },
+            };
+            fast::write_deliver(
+                &mut self.buffer,
+                consumer.channel,
+                consumer.tag.as_bytes(),
+                tag,
+                delivery.redelivered,
+                record.envelope(),
+                header_with_returns(record.header(), delivery.returns, &mut counted),
+                body,
+                frame_max,
+            );
+        }
+        true
+    }
+
+    /// Hands out a message for `basic.get`.
+    pub(crate) fn got(&mut self, number: u16, queue: QueueId, no_ack: bool, got: &Got<'_>, bodies: &Bodies) {
+        let frame_max = self.frame_max;
+        self.buffer();
+        let Some(channel) = self.channels.get_mut(&number) else { return };
+        let tag = channel.unacked.delivered(None, queue, got.sequence, 1, no_ack, got.term);
+        note_overdue(&self.overdue_from, &channel.unacked);
+        let (record, remaining) = (got.record, got.remaining.min(u64::from(u32::MAX)) as u32);
+        let apart = record.body_ref().map(|reference| bodies.get(reference.id).unwrap_or_default());
+        let mut counted = Vec::new();
+        fast::write_get_ok(
+            &mut self.buffer,
+            number,
+            tag.0,
+            got.redelivered,
+            record.envelope(),
+            remaining,
+            header_with_returns(record.header(), got.returns, &mut counted),
+            apart.as_deref().unwrap_or(record.body()),
+            frame_max,
+        );
+    }
+
+    /// How many of the messages that a shard has for a consumer may be delivered next, by the limit of the consumer's channel.
+    pub(crate) fn lend(&mut self, number: u16, shard: usize, wanted: u32) -> u32 {
+        match self.channels.get_mut(&number) {
+            Some(channel) if !self.dead => channel.lend(shard, wanted),
+            // Its consumers are about to end.
+            _ => 0,
+        }
+    }
+
+    /// The shards that were refused credit for a channel that has some now, and have not been told: channel and shard.
+    pub(crate) fn take_lendings(&mut self) -> Vec<(u16, usize)> {
+        let mut lendings = Vec::new();
+        for (&number, channel) in &mut self.channels {
+            if !channel.refused.is_empty() && channel.credit() > 0 {
+                for refused in channel.refused.iter_mut().filter(|refused| !refused.told) {
+                    refused.told = true;
+                    lendings.push((number, refused.shard));
+                }
+            }
+        }
+        lendings
+    }
+
+    /// The channels with deliveries that have been held for too long, each with the timeout in milliseconds.
+    pub(crate) fn overdue(&mut self, now: Millis) -> Vec<(u16, u64)> {
+        let mut overdue = Vec::new();
+        self.overdue_from.store(u64::MAX, Ordering::Relaxed);
+        for (&number, channel) in &mut self.channels {
+            overdue.extend(channel.unacked.overdue(now).map(|timeout_ms| (number, timeout_ms)));
+            note_overdue(&self.overdue_from, &channel.unacked);
+        }
+        overdue
+    }
+
+    /// The queue of a consumer is gone: forgets the consumer and tells the client, if it wants to know.
+    pub(crate) fn cancelled(&mut self, channel: u16, tag: &ShortString) {
+        let known = self
+            .channel(channel)
+            .is_some_and(|channel| channel.consumers.remove(tag.as_bytes()).is_some());
+        if known && self.cancel_notify && !self.dead {
+            let cancel = stoa_amqp::basic::Cancel {
+                consumer_tag: tag.as_short(),
+                no_wait: true,
+            };
+            stoa_amqp::Method::BasicCancel(cancel).write_frame(channel, self.buffer());
+        }
+    }
+}
+
+/// To be called under the outlet's lock.
+fn note_overdue(overdue_from: &AtomicU64, unacked: &Unacked) {
+    let from = unacked.overdue_from().0;
+    if from < overdue_from.load(Ordering::Relaxed) {
+        overdue_from.store(from, Ordering::Relaxed);
+    }
+}
+
+/// The content header that tells how often a message came back (RabbitMQ: `x-delivery-count`), if it did.
+fn header_with_returns<'a>(header: &'a [u8], returns: u32, out: &'a mut Vec<u8>) -> &'a [u8] {
+    const DELIVERY_COUNT: ShortStr<'static> = ShortStr::literal("x-delivery-count");
+    if returns == 0 {
+        return header;
+    }
+    out.clear();
+    match content::edit(header, &[Change::Set(DELIVERY_COUNT, &Value::I64(returns.into()))], out) {
+        Ok(()) => out,
+        // What was published had a sound header; what is not sound goes out as it came.
+        Err(_) => header,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use stoa_amqp::RawTable;
+    use stoa_amqp::content::{ContentHeader, Properties};
+    use stoa_core::channel::Term;
+    use stoa_core::ids::{ConsumerId, DeliveryTag, Sequence};
+
+    fn deliver(channel: &mut ChannelOut, count: u32) {
+        let consumer = Some(ConsumerId(1));
+        channel
+            .unacked
+            .delivered(consumer, QueueId(1), Sequence(0), count, false, Term::default());
+    }
+
+    #[test]
+    fn a_channel_lends_up_to_its_limit_and_remembers_whom_it_refused() {
+        let mut state = OutletState::default();
+        state.open_channel(1);
+        assert_eq!((state.lend(1, 0, 7), state.lend(2, 0, 7)), (7, 0), "no limit, and no channel");
+        let channel = state.channel(1).unwrap();
+        channel.limit = Some(5);
+        deliver(channel, 3);
+        assert_eq!((channel.lend(0, 7), channel.lend(1, 1)), (2, 1));
+        deliver(channel, 2);
+        assert_eq!((channel.lend(1, 7), channel.lend(0, 1), channel.lend(1, 1)), (0, 0, 0));
+        assert_eq!(state.take_lendings(), []);
+        let settled = &mut Vec::new();
+        state.channel(1).unwrap().unacked.settle(DeliveryTag(2), false, settled).unwrap();
+        assert_eq!(state.take_lendings(), [(1, 1), (1, 0)], "who was refused first is first");
+        assert_eq!(state.take_lendings(), []);
+        let channel = state.channel(1).unwrap();
+        assert_eq!(channel.lend(1, 7), 1);
+        deliver(channel, 1);
+        assert_eq!((channel.lend(1, 7), channel.lend(0, 7)), (0, 0));
+        state.channel(1).unwrap().limit = Some(6);
+        assert_eq!(
+            state.take_lendings(),
+            [(1, 0), (1, 1)],
+            "who was given something is behind who was not"
+        );
+        state.channel(1).unwrap().limit = Some(5);
+        assert_eq!(state.channel(1).unwrap().lend(1, 7), 0);
+        state.channel(1).unwrap().limit = None;
+        assert_eq!(state.take_lendings(), [(1, 1)], "the other one has been told");
+        state.die();
+        assert_eq!(state.lend(1, 0, 1), 0, "nothing is delivered any more");
+    }
+
+    #[test]
+    fn the_earliest_deadline_is_known_without_the_lock() {
+        let mut state = OutletState::default();
+        state.open_channel(3);
+        for (since, timeout_ms) in [(1000, 50_000), (2000, 3000)] {
+            let since = Millis(since);
+            let unacked = &mut state.channel(3).unwrap().unacked;
+            unacked.delivered(None, QueueId(1), Sequence(since.0), 1, false, Term { since, timeout_ms });
+        }
+        assert_eq!(state.overdue(Millis(5999)), []);
+        assert_eq!(state.overdue_from.load(Ordering::Relaxed), 6000);
+        assert_eq!(state.overdue(Millis(6000)), [(3, 3000)]);
+        assert_eq!(
+            state.overdue_from.load(Ordering::Relaxed),
+            6000,
+            "it is told again until the channel is gone"
+        );
+        state.close_channel(3);
+        assert_eq!(state.overdue(Millis(6000)), []);
+        assert_eq!(state.overdue_from.load(Ordering::Relaxed), u64::MAX);
+    }
+
+    #[test]
+    fn what_came_back_says_how_often() {
+        let mut list = Vec::new();
+        let type_of = ShortStr::literal("text/plain");
+        let properties = Properties {
+            content_type: Some(type_of),
+            ..Properties::default()
+        };
+        properties.encode(&mut list);
+        let mut header = Vec::new();
+        let (class, body_size) = (content::CLASS_BASIC, 3);
+        ContentHeader {
+            class,
+            body_size,
+            properties: &list,
+        }
+        .encode(&mut header);
+        let mut out = Vec::new();
+        assert_eq!(header_with_returns(&header, 0, &mut out), header);
+        for returns in [1, 7] {
+            let counted = header_with_returns(&header, returns, &mut out);
+            let counted = Properties::decode(ContentHeader::decode(counted).unwrap().properties).unwrap();
+            let count = counted.headers.and_then(|headers: RawTable<'_>| headers.get("x-delivery-count"));
+            assert_eq!((counted.content_type, count), (Some(type_of), Some(Value::I64(returns.into()))));
+        }
+        assert_eq!(header_with_returns(b"no header", 1, &mut out), b"no header");
+    }
+}
