@@ -61,14 +61,15 @@ impl Shard {
         (next > self.common.now || !self.common.loads_enough()).then_some(next)
     }
 
-    /// Does what is due, drops what is above queues' limits and hands out what is dead: of each as much as `dispatch_records_max` allows. True
+    /// Does what is due, drops what is above queues' limits, and hands out what is dead: of each as much as `dispatch_records_max` allows. True
     /// if there is more to do.
     pub(crate) fn attend(&mut self, effects: &mut impl Effects) -> bool {
         if self.common.timers.is_empty() && self.common.crowded.is_empty() && self.common.lettering.is_empty() {
             return false;
         }
-        self.shrink(effects);
+        // What is due does not count towards a maximum any more.
         let late = self.ring(effects);
+        self.shrink(effects);
         self.post(effects);
         let posts = !self.common.lettering.is_empty() && self.common.letters_room() > 0;
         late || posts || !self.common.crowded.is_empty()

@@ -12,6 +12,7 @@ mod journal;
 mod letters;
 mod limits;
 mod model;
+mod model_set;
 mod paging;
 mod priorities;
 mod recovery;
