@@ -303,6 +303,10 @@ impl Oracle {
             .collect();
         for (message, passed) in self.messages.iter_mut().zip(passed) {
             message.passed |= passed;
+            // Nobody was told if its queue let it go because there was no dead-letter exchange any more.
+            if message.fate == Fate::Dead && self.queues[&message.queue].silent {
+                message.fate = Fate::Maybe;
+            }
             message.fate = match message.fate {
                 _ if !message.persistent => Fate::Gone,
                 Fate::Gone => Fate::Gone,

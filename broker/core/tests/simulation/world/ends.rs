@@ -70,8 +70,7 @@ impl World {
     pub(super) fn stop(&mut self) {
         self.clients.clear();
         for message in &mut self.oracle.messages {
-            message.passed |= message.fate == Fate::Dead;
-            if matches!(message.fate, Fate::Unacked | Fate::Dead) {
+            if message.fate == Fate::Unacked {
                 message.fate = Fate::Ready;
             }
         }
