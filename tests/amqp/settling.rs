@@ -1,7 +1,7 @@
 //! ack, nack, reject, recover: what they settle, what they give back, and where it returns to.
 
-use crate::support::Broker;
 use crate::support::lapin::*;
+use crate::support::{Broker, unique};
 
 /// A queue with the messages 0 to 9, and a consumer that has them all, unsettled.
 async fn ten_delivered(broker: &Broker) -> (Connection, Channel, String, Vec<Delivery>) {
@@ -151,4 +151,44 @@ async fn a_requeued_message_goes_to_another_consumer_or_back_to_the_same() {
         delivery.nack(REQUEUE).await.unwrap();
     }
     next(&mut consumer).await.ack(ACK).await.unwrap();
+}
+
+/// A queue of the type quorum counts how often a message came back.
+#[tokio::test]
+async fn what_came_back_to_a_quorum_queue_says_how_often() {
+    let broker = Broker::shared();
+    let connection = connect(&broker).await;
+    let channel = channel_on(&connection).await;
+    let name = unique("counted");
+    let durable = QueueDeclareOptions {
+        durable: true,
+        ..Default::default()
+    };
+    let arguments = table([("x-queue-type", string("quorum"))]);
+    channel.queue_declare(name.as_str().into(), durable, arguments).await.unwrap();
+    let headers = table([("a", AMQPValue::LongInt(1))]);
+    publish_with(&channel, "", &name, "body", BasicProperties::default().with_headers(headers)).await;
+    until_ready(&connection, &name, 1).await;
+    let headers_of = |delivery: &Delivery| delivery.properties.headers().clone().unwrap().inner().clone();
+    let count = |delivery: &Delivery| headers_of(delivery).get("x-delivery-count").cloned();
+    for returns in 0..3 {
+        let delivery = get(&channel, &name, BasicGetOptions { no_ack: false }).await.unwrap();
+        let expected = (returns > 0).then_some(AMQPValue::LongLongInt(returns));
+        assert_eq!((count(&delivery), delivery.redelivered), (expected, returns > 0));
+        assert_eq!(headers_of(&delivery).get("a"), Some(&AMQPValue::LongInt(1)));
+        delivery.nack(REQUEUE).await.unwrap();
+        sync(&channel).await;
+        until_ready(&connection, &name, 1).await;
+    }
+    let mut consumer = consume(&channel, &name, BasicConsumeOptions::default()).await;
+    let delivery = next(&mut consumer).await;
+    assert_eq!(
+        (count(&delivery), text(&delivery).as_str()),
+        (Some(AMQPValue::LongLongInt(3)), "body")
+    );
+    delivery.ack(ACK).await.unwrap();
+    channel
+        .queue_delete(name.as_str().into(), QueueDeleteOptions::default())
+        .await
+        .unwrap();
 }
