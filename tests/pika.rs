@@ -76,3 +76,8 @@ fn heartbeats() {
 fn queue_arguments() {
     script("queue_arguments.py");
 }
+
+#[test]
+fn limits() {
+    script("limits.py");
+}
