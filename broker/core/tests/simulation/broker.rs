@@ -210,6 +210,8 @@ pub struct Broker {
     durable: u64,
     /// The commit that collects what happens now.
     pub epoch: u64,
+    /// The commit of the last transaction: until it is durable, nothing is written to the tables.
+    pub transaction: u64,
     in_flight: Option<(u64, Vec<u8>)>,
     checkpoint: Checkpoint,
     limits: ShardLimits,
@@ -226,6 +228,7 @@ impl Broker {
             bodies,
             durable: 0,
             epoch: 1,
+            transaction: 0,
             in_flight: None,
             checkpoint: Checkpoint::None,
             limits,
@@ -282,6 +285,9 @@ impl Broker {
 
     /// Writes some of what is to be written.
     pub fn write(&mut self, rng: &mut Rng) {
+        if self.transaction > self.durable {
+            return self.seen.saw("write waits for a transaction");
+        }
         let at = rng.below(self.shards.len());
         let (_, sink) = &mut self.shards[at];
         let count = rng.range(1, 10).min(sink.writes.len());
@@ -371,6 +377,7 @@ impl Broker {
         for (_, sink) in &mut self.shards {
             self.seen.add(std::mem::take(&mut sink.seen));
         }
+        self.transaction = 0;
         let in_flight = self.in_flight.take();
         self.disk.crash(rng, in_flight);
         self.disk.tables.invariants();

@@ -8,6 +8,7 @@
 mod bodies;
 mod broker;
 mod disk;
+mod moves;
 mod oracle;
 mod rng;
 mod world;
@@ -18,7 +19,7 @@ const SEEDS: u64 = 1000;
 const STEPS: usize = 250;
 
 /// What must happen in a whole run, for it to prove anything.
-const SEEN: [&str; 36] = [
+const SEEN: [&str; 40] = [
     "body comes back",
     "body is deleted",
     "body is dropped",
@@ -26,6 +27,7 @@ const SEEN: [&str; 36] = [
     "body is stored",
     "cancelled",
     "clean stop",
+    "commit a transaction",
     "confirm one",
     "confirm several",
     "crash",
@@ -51,10 +53,13 @@ const SEEN: [&str; 36] = [
     "replay messages",
     "replay settled",
     "restore",
+    "roll back",
     "stall",
     "store a chunk",
     "store an entry",
+    "transactions that a crash cut short",
     "unused",
+    "write waits for a transaction",
 ];
 
 fn number(name: &str) -> Option<u64> {

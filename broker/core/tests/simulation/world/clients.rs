@@ -309,6 +309,7 @@ impl World {
         assert!(tag > client.last_tag, "invariant 5: delivery tags strictly increase");
         client.last_tag = tag + ids.len() as u64 - 1;
         for (tag, id) in (tag..).zip(ids) {
+            self.moves.delivered(id);
             self.oracle.delivered(id, queue, (redelivered, returns), no_ack, self.broker.epoch);
             if !no_ack {
                 client.held.insert(tag, id);

@@ -15,6 +15,7 @@ impl World {
         let counts = shard.counts(queue).expect("it is there");
         assert_eq!((counts.ready, counts.delayed), (0, 0));
         self.oracle.purged(queue, self.broker.epoch, purged);
+        self.moves.forget(&self.oracle, queue);
     }
 
     pub(super) fn delete(&mut self) {
@@ -35,6 +36,7 @@ impl World {
         self.queues.retain(|other| other.id != queue);
         self.letters.retain(|letter| letter.queue != queue);
         self.oracle.deleted(queue);
+        self.moves.forget(&self.oracle, queue);
         for client in &mut self.clients {
             client.consumers.retain(|(other, _)| *other != queue);
             let gone: Vec<_> = client
@@ -91,6 +93,7 @@ impl World {
         }
         self.broker.restart(&mut self.rng, &self.queues, clean);
         self.pass(0);
+        self.moves.restarted(&self.oracle, clean);
         self.oracle.restarted(clean);
         self.broker.invariants();
         self.check_counts();
@@ -164,6 +167,13 @@ impl World {
         }
         self.broker.invariants();
         self.oracle.drained();
+        for _ in 0..self.moves.drained() {
+            self.broker.seen.saw("transactions that a crash cut short");
+        }
+        // The tables wait for what is in no commit yet.
+        self.end_commit();
+        self.broker.begin_commit();
+        self.end_commit();
         while self.broker.is_waiting() {
             self.broker.write(&mut self.rng);
             self.broker.answer(&mut self.rng);

@@ -2,6 +2,7 @@
 
 mod clients;
 mod ends;
+mod transactions;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use stoa_core::settings::{DeadLetterTo, Overflow, Retry, RetryOf, Settings};
 use stoa_core::shard::{Command, Consumer, QueueSpec, ShardLimits};
 
 use crate::broker::{Broker, Lettered, Seen};
+use crate::moves::Moves;
 use crate::oracle::Oracle;
 use crate::rng::Rng;
 
@@ -39,6 +41,7 @@ pub enum Step {
     Consume,
     Cancel,
     Settle,
+    Transact,
     Get,
     Disconnect,
     Resume,
@@ -87,6 +90,9 @@ pub struct World {
     weights: Weights,
     broker: Broker,
     oracle: Oracle,
+    moves: Moves,
+    /// No queue is set to lose messages, so transactions can be watched.
+    plain: bool,
     queues: Vec<QueueSpec>,
     clients: Vec<Client>,
     stalled: Vec<(usize, ConnectionId)>,
@@ -114,15 +120,20 @@ impl World {
             ..ShardLimits::default()
         };
         let weights = STEPS.map(|(step, weight)| (step, weight * [0, 1, 2, 4, 8][rng.range(usize::from(weight > 1), 4)]));
+        let plain = seed.is_multiple_of(4);
+        let mut weights = weights.to_vec();
+        weights.extend(plain.then_some((Step::Transact, 40)));
         let body_max = [0, 60, 3000, 150_000][rng.below(4)];
         let (apart, apart_max) = ([0, 5, 100][rng.below(3)], [100, 10_000, 1 << 20][rng.below(3)]);
         let pass_max = [10, 1000, 100_000][rng.below(3)];
         let broker = Broker::new(rng.range(1, 2), limits);
         let mut world = Self {
             rng,
-            weights: Weights(weights.to_vec()),
+            weights: Weights(weights),
             broker,
             oracle: Oracle::default(),
+            moves: Moves::default(),
+            plain,
             queues: Vec::new(),
             clients: Vec::new(),
             stalled: Vec::new(),
@@ -162,6 +173,9 @@ impl World {
 
     /// What a new queue is set to do.
     fn settings(&mut self) -> Option<Arc<Settings>> {
+        if self.plain {
+            return None;
+        }
         let mut settings = Settings::default();
         let mut rng = |percent, of: &[u64]| self.rng.percent(percent).then(|| of[self.rng.below(of.len())]);
         settings.delays = rng(10, &[1]).is_some();
@@ -202,7 +216,7 @@ impl World {
         let at = self.rng.below(self.queues.len());
         let QueueSpec { id, ref settings, .. } = self.queues[at];
         let mut settings = settings.as_deref().cloned().unwrap_or_default();
-        if settings.delays {
+        if settings.delays || self.plain {
             return;
         }
         self.change(&mut settings);
@@ -290,6 +304,7 @@ impl World {
             Step::Consume => self.consume(),
             Step::Cancel => self.cancel(),
             Step::Settle => self.settle(),
+            Step::Transact => self.transact(),
             Step::Get => self.get(),
             Step::Disconnect => self.disconnect(),
             Step::Resume => self.resume(),
