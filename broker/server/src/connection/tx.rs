@@ -210,6 +210,14 @@ impl Open {
     }
 
     fn commit(&mut self, broker: &Arc<Broker>, number: u16, mut transaction: Transaction, cause: (u16, u16)) -> Outcome {
+        if broker.commits.has_failed() {
+            // It would never be answered. It is rolled back with the connection.
+            if let Some(channel) = self.channels.get_mut(&number) {
+                channel.transaction = Some(Box::new(transaction));
+            }
+            let text = "the store has failed, nothing can be committed";
+            return Err(Exception::connection(ReplyCode::InternalError, cause, text));
+        }
         if !transaction.returns.is_empty() {
             self.outlet.lock().reply_buffer().extend_from_slice(&transaction.returns);
         }
