@@ -18,7 +18,7 @@ mod transactions;
 use std::net::SocketAddr;
 
 use support::raw::{self, Event, Raw};
-use support::{Broker, unique};
+use support::{Broker, rabbitmq, unique};
 
 /// A mistake and its answer.
 struct Case {
@@ -73,12 +73,27 @@ fn connection(code: u16, class: u16, method: u16, text: &str) -> Answer {
     Answer::Connection(code, class, method, text.into())
 }
 
+/// Asks Stoa, and RabbitMQ where it is installed.
 fn check(cases: &[Case]) {
     let broker = Broker::shared();
-    let is_rabbitmq = Raw::is_rabbitmq(broker.amqp());
+    let mut wrong = ask(broker.amqp(), cases);
+    if let Some(rabbitmq) = rabbitmq::address() {
+        wrong.extend(ask(rabbitmq, cases).into_iter().map(|wrong| format!("RabbitMQ: {wrong}")));
+    }
+    assert!(
+        wrong.is_empty(),
+        "{} answers to {} mistakes are wrong:\n{}",
+        wrong.len(),
+        cases.len(),
+        wrong.join("\n")
+    );
+}
+
+fn ask(address: SocketAddr, cases: &[Case]) -> Vec<String> {
+    let is_rabbitmq = Raw::is_rabbitmq(address);
     let mut wrong = Vec::new();
     for case in cases {
-        let mut setting = Setting::new(broker.amqp());
+        let mut setting = Setting::new(address);
         (case.mistake)(&mut setting);
         let got = setting.answer();
         let expected = case.rabbitmq.as_ref().filter(|_| is_rabbitmq).unwrap_or(&case.answer);
@@ -87,13 +102,7 @@ fn check(cases: &[Case]) {
         }
         setting.goes_on(&got);
     }
-    assert!(
-        wrong.is_empty(),
-        "{} of {} answers are wrong:\n{}",
-        wrong.len(),
-        cases.len(),
-        wrong.join("\n")
-    );
+    wrong
 }
 
 impl Case {

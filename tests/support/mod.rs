@@ -8,6 +8,7 @@
 pub mod broker;
 pub mod http;
 pub mod lapin;
+pub mod rabbitmq;
 pub mod raw;
 pub mod tool;
 

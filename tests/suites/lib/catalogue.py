@@ -1,0 +1,44 @@
+"""The suites: where each comes from, how it is pointed at the broker, how it says what came of it."""
+
+from dataclasses import dataclass
+from typing import Callable
+
+from . import compiled, programs, python, scripted
+from .setting import Setting
+
+
+@dataclass
+class Suite:
+    name: str
+    about: str
+    prepare: Callable[[Setting], None]
+    run: Callable[[Setting], list]
+    quick: bool = False
+
+
+def suite(name, about, module, function, quick=False):
+    """A suite whose module has `prepare_X` (which installs, and may do without a broker) and `run_X`."""
+    return Suite(name, about, getattr(module, f"prepare_{function}"), getattr(module, f"run_{function}"), quick)
+
+
+SUITES = {
+    entry.name: entry
+    for entry in [
+        suite("py-amqp", "Python: amqp 5, its integration tests", python, "py_amqp", quick=True),
+        suite("kombu", "Python: kombu 5 over AMQP, its integration tests", python, "kombu", quick=True),
+        suite("celery", "Python: Celery, an application and its worker", python, "celery", quick=True),
+        suite("celery-integration", "Python: Celery's own integration tests with the rpc backend", python, "celery_integration"),
+        suite("pika", "Python: pika's acceptance tests (needs --source pika=DIR)", python, "pika"),
+        suite("aio-pika", "Python: aio-pika's tests (needs --source aio-pika=DIR)", python, "aio_pika"),
+        suite("aiormq", "Python: aiormq's tests (needs --source aiormq=DIR)", python, "aiormq"),
+        suite("lapin", "Rust: lapin's integration tests", compiled, "lapin"),
+        suite("amqprs", "Rust: amqprs' integration and unit tests", compiled, "amqprs"),
+        suite("amqp091-go", "Go: rabbitmq/amqp091-go's integration tests", compiled, "amqp091_go"),
+        suite("streadway-amqp", "Go: streadway/amqp's integration tests", compiled, "streadway"),
+        suite("java-client", "Java: com.rabbitmq.client's own tests", compiled, "java"),
+        suite("php-amqp", "PHP: the amqp extension's tests", scripted, "php_amqp"),
+        suite("php-amqplib", "PHP: php-amqplib's functional tests (needs --source php-amqplib=DIR)", scripted, "php_amqplib"),
+        suite("amqplib", "Node: amqplib's tests (needs --source amqplib=DIR)", scripted, "amqplib"),
+        *[suite(f"program-{name}", about, programs, name, quick=True) for name, about in programs.ABOUT.items()],
+    ]
+}
