@@ -4,6 +4,7 @@
 // the functions with many lines are tables
 #![allow(clippy::unwrap_used, clippy::too_many_lines, clippy::format_push_string, unreachable_pub)]
 
+mod connections;
 mod leaving;
 mod peer;
 mod queues;

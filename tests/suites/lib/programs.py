@@ -27,7 +27,7 @@ def tap(setting, name, command, folder=None, environment=None):
 
 def prepare_bunny(setting):
     setting.need("ruby", "ruby")
-    setting.need_file("/usr/share/rubygems-integration/all/specifications", "ruby-bunny")
+    setting.need_file("/var/lib/dpkg/info/ruby-bunny.list", "ruby-bunny")
 
 
 def run_bunny(setting):

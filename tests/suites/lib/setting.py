@@ -92,7 +92,11 @@ class Setting:
         folder, stamp = self.cache / "python" / name, self.cache / "python" / f"{name}.packages"
         wanted = "\n".join(packages)
         if not stamp.exists() or stamp.read_text() != wanted:
-            venv.create(folder, with_pip=True, clear=True)
+            try:
+                venv.create(folder, with_pip=True, clear=True)
+            except subprocess.CalledProcessError:
+                self.debian("python3-venv")
+                venv.create(folder, with_pip=True, clear=True)
             self.command([folder / "bin/pip", "install", "--quiet", *packages], check=True)
             stamp.write_text(wanted)
         return folder / "bin/python"
