@@ -234,7 +234,7 @@ fn limits_and_time() {
                 std::thread::sleep(std::time::Duration::from_millis(400));
                 p.counts("$q");
             },
-            &["declare-ok $q messages 0 consumers 0"],
+            &["declare-ok $q messages 1 consumers 0"],
         )
         .but_rabbitmq(
             "only the head of a queue expires there; here every message does, on time",

@@ -236,12 +236,12 @@ impl Open {
         if frame.channel == 0 {
             return self.connection_method(&method);
         }
+        if let Method::ChannelOpen(_) = method {
+            return self.open_channel(broker, frame.channel);
+        }
         if self.channels.get(&frame.channel).is_some_and(|channel| channel.closing) {
             self.method_while_closing(frame.channel, &method);
             return Ok(None);
-        }
-        if let Method::ChannelOpen(_) = method {
-            return self.open_channel(broker, frame.channel);
         }
         let Some(channel) = self.channels.get_mut(&frame.channel) else {
             let text = format!("expected 'channel.open', got {} on channel {}", method.name(), frame.channel);
@@ -270,7 +270,7 @@ impl Open {
         }
     }
 
-    /// Until `close-ok` has come, all else is dropped, as in RabbitMQ: a `channel.open` too. A `close` that crossed ours is answered, and its sender
+    /// Until `close-ok` has come, all else is dropped, as in RabbitMQ. A `close` that crossed ours is answered, and its sender
     /// answers ours yet.
     fn method_while_closing(&mut self, number: u16, method: &Method<'_>) {
         match method {
