@@ -30,6 +30,13 @@ pub(crate) struct Checked {
     pub(crate) wants_reply_name: bool,
 }
 
+impl Checked {
+    /// The message goes by its routing key alone, as it is, and does not expire.
+    fn is_plain(self) -> bool {
+        self.expiration_ms.is_none() && !self.has_copies && !self.wants_reply_name
+    }
+}
+
 /// Sender-selected distribution (a RabbitMQ extension): further routing keys that the message itself names.
 #[derive(Debug, Default)]
 pub(crate) struct Copies {
@@ -71,6 +78,13 @@ impl KnownProperties {
             self.of = Some(checked);
         }
         Ok(checked)
+    }
+
+    /// What the properties come down to, if they are those of the last message, and ask for nothing special.
+    #[inline]
+    pub(crate) fn plain(&self, header: &ContentHeader<'_>) -> Option<Checked> {
+        self.of
+            .filter(|known| known.is_plain() && header.class == content::CLASS_BASIC && self.octets == header.properties)
     }
 
     fn check_all(&mut self, properties: &Properties<'_>, user: &str) -> Result<Checked, Exception> {

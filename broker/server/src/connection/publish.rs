@@ -8,6 +8,7 @@ use stoa_amqp::content::ContentHeader;
 use stoa_amqp::{ReplyCode, fast};
 use stoa_core::channel::Settled;
 use stoa_core::ids::{Millis, QueueId};
+use stoa_core::record::{self, flags};
 use stoa_core::settings::Overflow;
 use stoa_core::shard::ReturnCause;
 use stoa_core::topology::{Actor, Facts, Permission, RouteError, RouteTarget, delay_ms};
@@ -16,6 +17,7 @@ use super::error::Exception;
 use super::properties::{Checked, KnownProperties, rewritten};
 use super::records::{Dues, push_records};
 use super::session::Open;
+use crate::bodies::APART_MIN;
 use crate::broker::Broker;
 use crate::outlet::Outlet;
 use crate::reply_to::{self, Reply};
@@ -69,6 +71,10 @@ pub(crate) struct Route {
     may_refuse: bool,
     /// A routing key is a name that was given for direct replies.
     pub(super) replies: bool,
+    /// Another message with the same envelope goes to the same queues, and these take it as it is.
+    is_plain: bool,
+    /// One of the queues is durable.
+    is_durable: bool,
 }
 
 /// A whole message, wherever its parts are.
@@ -346,6 +352,36 @@ impl Batch {
 const ARENA_KEPT_MAX: usize = 4 << 20;
 
 impl Open {
+    /// Adds a message to the batch that goes the way of the one before and asks for nothing special: the way of most messages, which must be
+    /// short. False: [`publish`](Self::publish) has to look at it.
+    #[inline]
+    pub(crate) fn publish_alike(&mut self, broker: &Broker, batch: &mut Batch, message: &Message<'_>) -> bool {
+        let (route, body) = (&self.route, message.body.octets());
+        let is_alike = route.is_plain
+            && route.envelope == message.envelope
+            && route.version == broker.topology_version.load(Ordering::Acquire)
+            && body.len() < APART_MIN
+            && !broker.commits.has_failed();
+        if !is_alike {
+            return false;
+        }
+        let header = ContentHeader::decode(message.header).ok();
+        let (Some(checked), Some(channel)) = (
+            header.and_then(|header| self.known.plain(&header)),
+            self.channels.get(&message.channel).filter(|channel| channel.transaction.is_none()),
+        ) else {
+            return false;
+        };
+        batch.published += 1;
+        if channel.confirms {
+            batch.confirm(message.channel, checked.persistent && route.is_durable, false);
+        }
+        let flags = if checked.persistent { flags::PERSISTENT } else { 0 };
+        record::push(&mut batch.arena, flags, checked.priority, message.envelope, message.header, body);
+        batch.run.count += 1;
+        true
+    }
+
     /// Routes a message, and adds it to the batch.
     pub(crate) fn publish(&mut self, broker: &Arc<Broker>, batch: &mut Batch, message: Message<'_>) -> Result<(), Exception> {
         if broker.commits.has_failed() {
@@ -369,7 +405,7 @@ impl Open {
             edited = rewritten(&header, self.known.copies.is_blind, name.as_deref())?;
             message.header = &edited;
         }
-        let durable = checked.persistent && self.route.targets.iter().any(|target| target.durable);
+        let durable = checked.persistent && self.route.is_durable;
         let Some(channel) = self.channels.get_mut(&message.channel) else {
             return Ok(());
         };
@@ -456,6 +492,7 @@ impl Open {
         let route = &mut self.route;
         route.targets.clear();
         route.version = 0;
+        route.is_plain = false;
         let mut by_headers = checked.has_copies;
         let site = broker.topology.read();
         let actor = Actor {
@@ -495,6 +532,8 @@ impl Open {
         }
         route.replies = message.exchange.is_empty() && reply_names(message.routing_key, &self.known).next().is_some();
         route.by_headers = by_headers;
+        route.is_durable = route.targets.iter().any(|target| target.durable);
+        route.is_plain = !route.targets.is_empty() && !by_headers && !route.may_refuse && !route.replies && route.delay_ms.is_none();
         route.envelope.clear();
         route.envelope.extend_from_slice(message.envelope);
         route.version = version;

@@ -140,8 +140,12 @@ impl Open {
                 && let Some((publish, size)) = fast::publish(rest, self.frame_max)
                 && self.takes_publish(publish.channel, publish.immediate)
             {
-                let outcome = self.publish(broker, batch, Message::of(&publish)).map(|()| None);
-                self.conclude(broker, batch, publish.channel, outcome);
+                let message = Message::of(&publish);
+                if !self.publish_alike(broker, batch, &message)
+                    && let Err(exception) = self.publish(broker, batch, message)
+                {
+                    self.except(broker, batch, publish.channel, &exception);
+                }
                 at += size;
                 continue;
             }
@@ -375,12 +379,20 @@ impl Open {
 
     /// Turns an exception into the method that announces it.
     fn conclude(&mut self, broker: &Arc<Broker>, batch: &mut Batch, number: u16, outcome: Outcome) -> Option<Wait> {
-        let exception = match outcome {
-            Ok(wait) => return wait,
-            Err(exception) => exception,
-        };
+        match outcome {
+            Ok(wait) => wait,
+            Err(exception) => {
+                self.except(broker, batch, number, &exception);
+                None
+            }
+        }
+    }
+
+    /// Announces an exception, and closes what it closes.
+    #[cold]
+    fn except(&mut self, broker: &Arc<Broker>, batch: &mut Batch, number: u16, exception: &Exception) {
         if self.closing.is_some() {
-            return None;
+            return;
         }
         batch.submit(broker, &self.outlet, &self.route);
         tracing::warn!(connection = %self.id, channel = number, code = exception.code.code(), "{}", exception.text);
@@ -398,7 +410,6 @@ impl Open {
             Scope::Connection => self.closing = Some(Closing::AwaitCloseOk),
         }
         exception.write(number, self.outlet.lock().reply_buffer());
-        None
     }
 
     /// Closes the channels that have held a delivery for too long.
