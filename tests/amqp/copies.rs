@@ -53,3 +53,25 @@ async fn copies_are_routed_by_the_exchange_that_the_message_is_published_to() {
     assert_eq!(drain(&channel, &all).await, ["b", "a.c", "b"]);
     assert_eq!(drain(&channel, &some).await, ["b", "a.c"]);
 }
+
+#[tokio::test]
+async fn the_keys_stay_together_behind_the_first_exchange() {
+    let broker = Broker::shared();
+    let channel = channel(&broker).await;
+    let (first, second) = (
+        exchange(&channel, ExchangeKind::Direct).await,
+        exchange(&channel, ExchangeKind::Topic).await,
+    );
+    let queue = queue(&channel, "behind").await;
+    let (options, none) = (ExchangeBindOptions::default(), FieldTable::default());
+    channel
+        .exchange_bind(second.as_str().into(), first.as_str().into(), "a".into(), options, none)
+        .await
+        .unwrap();
+    bind(&channel, &queue, &second, "b.*").await;
+    for (key, cc, bcc) in [("a", "c", "b.1"), ("b.2", "a", "c"), ("a", "c", "c"), ("b.3", "c", "c")] {
+        publish_with(&channel, &first, key, format!("{key} {cc} {bcc}"), copies(&[cc], &[bcc])).await;
+    }
+    sync(&channel).await;
+    assert_eq!(drain(&channel, &queue).await, ["a c b.1", "b.2 a c"]);
+}

@@ -297,3 +297,27 @@ async fn deleting_an_exchange_that_is_not_there_is_done_already() {
         .await
         .unwrap();
 }
+
+#[tokio::test]
+async fn a_binding_without_queue_and_key_is_by_the_name_of_the_queue_declared_last() {
+    let broker = Broker::shared();
+    let channel = channel(&broker).await;
+    let exchange = exchange(&channel, ExchangeKind::Direct).await;
+    let (first, last) = (queue(&channel, "first").await, queue(&channel, "last").await);
+    for (queue, key) in [(&first[..], "k"), (&first, ""), ("", "k"), ("", "")] {
+        bind(&channel, queue, &exchange, key).await;
+    }
+    for key in ["", &first, &last, "k"] {
+        publish_to(&channel, &exchange, key, format!("<{key}>")).await;
+    }
+    sync(&channel).await;
+    assert_eq!(drain(&channel, &first).await, ["<>", "<k>"]);
+    assert_eq!(drain(&channel, &last).await, [format!("<{last}>"), "<k>".into()]);
+    channel
+        .queue_unbind("".into(), exchange.as_str().into(), "".into(), FieldTable::default())
+        .await
+        .unwrap();
+    publish_to(&channel, &exchange, &last, "nothing").await;
+    sync(&channel).await;
+    assert!(take(&channel, &last).await.is_none());
+}

@@ -52,7 +52,7 @@ fn route(criterion: &mut Criterion, group: &str, parameter: usize, topology: &To
             out.clear();
             let key = keys.next().unwrap().as_bytes();
             topology
-                .route("/", black_box(exchange), key, &mut || Facts::from(headers.clone()), &mut out)
+                .route("/", black_box(exchange), &[key], &mut || Facts::from(headers.clone()), &mut out)
                 .unwrap();
             out.len()
         });
@@ -219,7 +219,7 @@ fn publish_beside_churn(criterion: &mut Criterion) {
             for sensor in 0..10 {
                 out.clear();
                 let key = format!("site.7.sensor{}.temperature", (n + sensor) % 100_000);
-                let routed = topology.route("/", b"amq.topic", key.as_bytes(), &mut Facts::default, &mut out);
+                let routed = topology.route("/", b"amq.topic", &[key.as_bytes()], &mut Facts::default, &mut out);
                 routed.unwrap();
                 assert_eq!(black_box(&out).len(), 1);
             }

@@ -133,8 +133,10 @@ impl Topology {
     /// goes on by [`Topology::route_due`].
     ///
     /// `look_up` is called at most once, and only if there is an exchange on the way that routes by more than the routing key, or by chance. If it was
-    /// not called, the outcome depends on exchange and routing key alone until the topology changes, and may be remembered. For a message with several
-    /// routing keys (`CC`, a RabbitMQ extension), ask for each; then sort, and take duplicates out.
+    /// not called, the outcome depends on exchange and routing keys alone until the topology changes, and may be remembered.
+    ///
+    /// A message has several routing keys if it names them itself (`CC` and `BCC`, a RabbitMQ extension). They stay together: each exchange on the way
+    /// is asked for all of them, those that choose one destination for the first.
     ///
     /// # Errors
     /// If there is no such virtual host or exchange, or the exchange is internal. Nothing is appended then.
@@ -142,11 +144,11 @@ impl Topology {
         &self,
         vhost: &str,
         exchange: &[u8],
-        routing_key: &[u8],
+        routing_keys: &[&[u8]],
         look_up: &mut dyn FnMut() -> Facts,
         out: &mut Vec<RouteTarget>,
     ) -> Result<(), RouteError> {
-        self.route_by((vhost, exchange, false), routing_key, look_up, out)
+        self.route_by((vhost, exchange, false), routing_keys, look_up, out)
     }
 
     /// The same for messages that queues and not clients send to an exchange: it may be internal.
@@ -157,17 +159,17 @@ impl Topology {
         &self,
         vhost: &str,
         exchange: &[u8],
-        routing_key: &[u8],
+        routing_keys: &[&[u8]],
         look_up: &mut dyn FnMut() -> Facts,
         out: &mut Vec<RouteTarget>,
     ) -> Result<(), RouteError> {
-        self.route_by((vhost, exchange, true), routing_key, look_up, out)
+        self.route_by((vhost, exchange, true), routing_keys, look_up, out)
     }
 
     fn route_by(
         &self,
         (vhost, exchange, even_internal): (&str, &[u8], bool),
-        routing_key: &[u8],
+        routing_keys: &[&[u8]],
         look_up: &mut dyn FnMut() -> Facts,
         out: &mut Vec<RouteTarget>,
     ) -> Result<(), RouteError> {
@@ -175,7 +177,16 @@ impl Topology {
             return Err(RouteError::NoVhost(vhost.into()));
         };
         if exchange.is_empty() {
-            out.extend(vhost.queues.get(routing_key).map(|queue| queue.target()));
+            let first = out.len();
+            out.extend(
+                routing_keys
+                    .iter()
+                    .filter_map(|key| vhost.queues.get(*key))
+                    .map(|queue| queue.target()),
+            );
+            if routing_keys.len() > 1 {
+                sort_and_dedup(out, first);
+            }
             return Ok(());
         }
         let resource = || Resource::new(ResourceKind::Exchange, exchange, &vhost.name);
@@ -188,13 +199,13 @@ impl Topology {
             facts: None,
             is_due: false,
         };
-        route_from(vhost, start, routing_key, message, out);
+        route_from(vhost, start, routing_keys, message, out);
         Ok(())
     }
 
     /// Appends the queues that a message goes to which a delayed-message exchange held back in this queue of its own: from there on as if it had
     /// never been delayed, and no exchange holds it back again. Nothing is appended if the exchange is gone.
-    pub fn route_due(&self, queue: QueueId, routing_key: &[u8], look_up: &mut dyn FnMut() -> Facts, out: &mut Vec<RouteTarget>) {
+    pub fn route_due(&self, queue: QueueId, routing_keys: &[&[u8]], look_up: &mut dyn FnMut() -> Facts, out: &mut Vec<RouteTarget>) {
         let Some(held) = self.holding.get(&queue) else { return };
         let vhost = self.vhosts.get(&held.vhost);
         let found = vhost.and_then(|vhost| Some((vhost, vhost.exchange_id(held.exchange.as_bytes())?)));
@@ -204,12 +215,12 @@ impl Topology {
                 facts: None,
                 is_due: true,
             };
-            route_from(vhost, start, routing_key, message, out);
+            route_from(vhost, start, routing_keys, message, out);
         }
     }
 }
 
-fn route_from(vhost: &Vhost, start: ExchangeId, key: &[u8], mut message: Message<'_>, out: &mut Vec<RouteTarget>) {
+fn route_from(vhost: &Vhost, start: ExchangeId, keys: &[&[u8]], mut message: Message<'_>, out: &mut Vec<RouteTarget>) {
     let first = out.len();
     let mut found = Found {
         out,
@@ -224,7 +235,12 @@ fn route_from(vhost: &Vhost, start: ExchangeId, key: &[u8], mut message: Message
         let sets = found.sets;
         match node.exchange.holding_target() {
             Some(holding) if message.is_delayed() => found.hold(holding),
-            _ => node.routes.route(key, &mut message, &mut found),
+            _ => {
+                let asked_for = if node.routes.goes_by_each_key() { keys.len() } else { 1 };
+                for key in keys.iter().take(asked_for) {
+                    node.routes.route(key, &mut message, &mut found);
+                }
+            }
         }
         if found.sets == sets
             && let Some(alternate) = node.alternate.as_ref().and_then(|name| vhost.exchange_id(name.as_bytes()))

@@ -81,7 +81,7 @@ impl Open {
             Method::QueueBind(bind) => {
                 let name = self.queue_name(number, bind.queue, method.id())?;
                 let done = broker.change_topology(|topology, changes| {
-                    let (exchange, key) = (bind.exchange.as_bytes(), bind.routing_key.as_bytes());
+                    let (exchange, key) = (bind.exchange.as_bytes(), key_of_binding(bind.queue, bind.routing_key, &name));
                     topology.bind_queue(&self.actor(), name.as_bytes(), exchange, key, &bind.arguments.to_table(), changes)
                 });
                 done.outcome.map_err(|error| Exception::of_topology(&error, method.id()))?;
@@ -91,7 +91,7 @@ impl Open {
             Method::QueueUnbind(bind) => {
                 let name = self.queue_name(number, bind.queue, method.id())?;
                 let done = broker.change_topology(|topology, changes| {
-                    let (exchange, key) = (bind.exchange.as_bytes(), bind.routing_key.as_bytes());
+                    let (exchange, key) = (bind.exchange.as_bytes(), key_of_binding(bind.queue, bind.routing_key, &name));
                     topology.unbind_queue(&self.actor(), name.as_bytes(), exchange, key, &bind.arguments.to_table(), changes)
                 });
                 done.outcome.map_err(|error| Exception::of_topology(&error, method.id()))?;
@@ -284,5 +284,15 @@ impl Open {
             .check_read(&self.actor(), name.as_bytes())
             .map_err(|error| Exception::of_topology(&error, cause))?;
         Ok(queue)
+    }
+}
+
+/// Without the name of a queue and without a routing key, the binding is to the queue that the channel declared last, by that queue's name (AMQP 0-9-1,
+/// `queue.bind`).
+fn key_of_binding<'a>(named: ShortStr<'a>, key: ShortStr<'a>, meant: &'a ShortString) -> &'a [u8] {
+    if named.is_empty() && key.is_empty() {
+        meant.as_bytes()
+    } else {
+        key.as_bytes()
     }
 }

@@ -503,23 +503,28 @@ impl Open {
         site.topology
             .check_write(&actor, message.exchange)
             .map_err(|error| Exception::of_topology(&error, PUBLISH))?;
-        let keys = std::iter::once(message.routing_key).chain(self.known.copies.keys.iter().map(|key| &key[..]));
+        let (one, several): ([&[u8]; 1], Vec<&[u8]>);
+        let keys = if checked.has_copies {
+            several = std::iter::once(message.routing_key)
+                .chain(self.known.copies.keys.iter().map(|key| &key[..]))
+                .collect();
+            &several[..]
+        } else {
+            one = [message.routing_key];
+            &one[..]
+        };
         for key in keys {
-            let mut facts = || {
-                by_headers = true;
-                Facts::of(header.properties, broker.draw())
-            };
             site.topology
                 .check_topic(&actor, Permission::Write, message.exchange, key)
                 .map_err(|error| Exception::of_topology(&error, PUBLISH))?;
-            site.topology
-                .route(&self.vhost, message.exchange, key, &mut facts, &mut route.targets)
-                .map_err(|error: RouteError| Exception::new(error.code(), PUBLISH, error.to_string()))?;
         }
-        if checked.has_copies {
-            route.targets.sort_unstable();
-            route.targets.dedup();
-        }
+        let mut facts = || {
+            by_headers = true;
+            Facts::of(header.properties, broker.draw())
+        };
+        site.topology
+            .route(&self.vhost, message.exchange, keys, &mut facts, &mut route.targets)
+            .map_err(|error: RouteError| Exception::new(error.code(), PUBLISH, error.to_string()))?;
         route.may_refuse = route.targets.iter().any(|target| {
             let settings = site.topology.settings(target.queue);
             settings.is_some_and(|settings| settings.overflow != Overflow::DropHead)

@@ -158,15 +158,10 @@ impl Post<'_> {
     fn route(&mut self, topology: &Topology, source: &Queue, to: &DeadLetterTo, letter: &DeadLetter) {
         let Self { broker, targets, .. } = self;
         let mut facts = || broker.facts(&letter.header);
-        for key in &letter.routing_keys {
-            topology
-                .route_letter(&source.vhost, to.exchange.as_bytes(), key.as_bytes(), &mut facts, targets)
-                .ok();
-        }
-        if letter.routing_keys.len() > 1 {
-            targets.sort_unstable();
-            targets.dedup();
-        }
+        let keys: Vec<&[u8]> = letter.routing_keys.iter().map(|key| key.as_bytes()).collect();
+        topology
+            .route_letter(&source.vhost, to.exchange.as_bytes(), &keys, &mut facts, targets)
+            .ok();
         targets.retain(|target| {
             let queue = topology.queue_by_id(target.queue);
             let is_cycle = queue.as_ref().is_some_and(|queue| letter.is_cycle(&queue.name));
@@ -184,13 +179,8 @@ impl Post<'_> {
             Err(error) => return malformed(holding, &error),
         };
         let mut facts = || self.broker.facts(&letter.header);
-        for key in &letter.routing_keys {
-            topology.route_due(holding, key.as_bytes(), &mut facts, &mut self.targets);
-        }
-        if letter.routing_keys.len() > 1 {
-            self.targets.sort_unstable();
-            self.targets.dedup();
-        }
+        let keys: Vec<&[u8]> = letter.routing_keys.iter().map(|key| key.as_bytes()).collect();
+        topology.route_due(holding, &keys, &mut facts, &mut self.targets);
         let content = Content {
             record,
             due: letter.expiration_ms.map(|ms| self.broker.in_ms(ms)),

@@ -92,6 +92,11 @@ impl Routes {
         }
     }
 
+    /// Whether each routing key of a message may lead elsewhere. The others look at none, or choose one destination for the message.
+    pub(super) fn goes_by_each_key(&self) -> bool {
+        matches!(self, Self::Direct(_) | Self::Topic(_))
+    }
+
     /// Whether nothing is left of any binding.
     pub(super) fn is_empty(&self) -> bool {
         match self {

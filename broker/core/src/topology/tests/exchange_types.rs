@@ -11,7 +11,7 @@ impl Site {
         let mut look_up = || facts.clone();
         let topology = &self.topology;
         topology
-            .route(self.vhost, exchange.as_bytes(), key.as_bytes(), &mut look_up, &mut out)
+            .route(self.vhost, exchange.as_bytes(), &[key.as_bytes()], &mut look_up, &mut out)
             .unwrap();
         assert_eq!(out.len(), 1, "{exchange} {key}");
         topology.queue_by_id(out[0].queue).unwrap().name.to_string()
@@ -201,7 +201,7 @@ fn targets(site: &Site, exchange: &str, headers: Table) -> Vec<RouteTarget> {
     let mut out = Vec::new();
     let mut look_up = || Facts::from(headers.clone());
     site.topology
-        .route("/", exchange.as_bytes(), b"a.b", &mut look_up, &mut out)
+        .route("/", exchange.as_bytes(), &[b"a.b"], &mut look_up, &mut out)
         .unwrap();
     out
 }
@@ -234,7 +234,7 @@ fn a_delayed_message_is_held_back_and_then_goes_on() {
         let due = |key: &[u8]| {
             let mut out = Vec::new();
             let mut look_up = || Facts::from(table([("x-delay", Value::from(5))]));
-            site.topology.route_due(holding.queue, key, &mut look_up, &mut out);
+            site.topology.route_due(holding.queue, &[key], &mut look_up, &mut out);
             out
         };
         assert_eq!((due(b"a.c"), due(b"b.c")), (vec![direct(site)], vec![]));
@@ -260,7 +260,7 @@ fn what_was_held_back_is_not_held_back_again_behind_another_exchange() {
     site.bind_exchange("second", "x", "a.#").unwrap();
     let mut out = Vec::new();
     let mut look_up = || Facts::from(table([("x-delay", Value::from(5))]));
-    site.topology.route_due(first.queue, b"a.b", &mut look_up, &mut out);
+    site.topology.route_due(first.queue, &[b"a.b"], &mut look_up, &mut out);
     let names: Vec<_> = out
         .iter()
         .map(|target| site.topology.queue_by_id(target.queue).unwrap().name.to_string())
@@ -301,7 +301,7 @@ fn the_queue_of_a_delayed_message_exchange_goes_with_it() {
         assert_eq!(site.topology.holdings().count(), 0);
         assert_eq!(site.restarted().topology.holdings().count(), 0);
         let mut out = Vec::new();
-        site.topology.route_due(holding.queue, b"a", &mut Facts::default, &mut out);
+        site.topology.route_due(holding.queue, &[b"a"], &mut Facts::default, &mut out);
         assert_eq!(out, []);
     }
 }

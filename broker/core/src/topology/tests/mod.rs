@@ -162,11 +162,16 @@ impl Site {
 
     /// The names of the queues that a message reaches, in order of their ids.
     fn route(&self, exchange: &str, key: &str, headers: &Table) -> Outcome<Vec<String>> {
+        self.route_copies(exchange, &[key.as_bytes()], headers)
+    }
+
+    /// The same for a message with several routing keys.
+    fn route_copies(&self, exchange: &str, keys: &[&[u8]], headers: &Table) -> Outcome<Vec<String>> {
         let mut out = Vec::new();
         let routed = self.topology.route(
             self.vhost,
             exchange.as_bytes(),
-            key.as_bytes(),
+            keys,
             &mut || Facts::from(headers.clone()),
             &mut out,
         );

@@ -285,7 +285,7 @@ impl Site {
                     let mut decode = || Facts::from(headers.clone());
                     let routed = self
                         .topology
-                        .route(self.vhost, exchange.as_bytes(), key.as_bytes(), &mut decode, &mut out);
+                        .route(self.vhost, exchange.as_bytes(), &[key.as_bytes()], &mut decode, &mut out);
                     let expected = model::route(&self.topology, self.vhost, exchange, key, headers);
                     assert_eq!(routed.is_ok(), self.topology.exchange(self.vhost, exchange.as_bytes()).is_some());
                     let ids: BTreeSet<_> = out.iter().map(|target| target.queue).collect();

@@ -174,7 +174,7 @@ fn headers_are_decoded_only_for_a_headers_exchange_and_once() {
             Facts::default()
         };
         site.topology
-            .route("/", exchange.as_bytes(), b"q", &mut headers, &mut Vec::new())
+            .route("/", exchange.as_bytes(), &[b"q"], &mut headers, &mut Vec::new())
             .unwrap();
         assert_eq!(calls, expected, "{exchange}");
     }
@@ -248,7 +248,9 @@ fn a_route_is_appended() {
         delays: false,
     };
     let mut out = vec![before, before];
-    site.topology.route("/", b"amq.fanout", b"", &mut Facts::default, &mut out).unwrap();
+    site.topology
+        .route("/", b"amq.fanout", &[b""], &mut Facts::default, &mut out)
+        .unwrap();
     let id = site.topology.find_queue("/", b"q0").unwrap().id;
     assert_eq!(
         out,
@@ -262,4 +264,47 @@ fn a_route_is_appended() {
             }
         ]
     );
+}
+
+#[test]
+fn the_keys_of_a_message_stay_together_on_their_way() {
+    let mut site = Site::new();
+    let none = Table::new();
+    for queue in ["a", "b", "c"] {
+        site.queue(queue).unwrap();
+    }
+    for (exchange, kind, queue, key) in [
+        ("one", "direct", "a", "1"),
+        ("other", "topic", "b", "2.#"),
+        ("any", "x-random", "c", ""),
+    ] {
+        site.exchange(exchange, kind).unwrap();
+        site.bind(queue, exchange, key, &none).unwrap();
+    }
+    site.bind_exchange("other", "one", "1").unwrap();
+    site.bind_exchange("any", "other", "2.x").unwrap();
+    for (exchange, keys, reached) in [
+        ("", &[&b"c"[..], b"a", b"c", b"nowhere"][..], &["a", "c"][..]),
+        ("one", &[b"1"], &["a"]),
+        ("one", &[b"", b"1", b"2"], &["a", "b"]),
+        ("one", &[b"2.x", b"1"], &["a", "b", "c"]),
+        ("one", &[b"2.x", b"2"], &[]),
+        ("any", &[b"1", b"2"], &["c"]),
+    ] {
+        assert_eq!(site.route_copies(exchange, keys, &none).unwrap(), reached, "{exchange} {keys:?}");
+    }
+}
+
+#[test]
+fn a_message_of_several_keys_goes_to_one_destination_where_one_is_chosen() {
+    let mut site = Site::new();
+    let none = Table::new();
+    site.exchange("x", "x-random").unwrap();
+    for queue in ["a", "b"] {
+        site.queue(queue).unwrap();
+        site.bind(queue, "x", "", &none).unwrap();
+    }
+    for _ in 0..8 {
+        assert_eq!(site.route_copies("x", &[b"1", b"2", b"3"], &none).unwrap().len(), 1);
+    }
 }

@@ -82,7 +82,7 @@ fn a_hundred_thousand_patterns_match_as_the_linear_matcher_does_while_they_come_
         let key = churn(topology, &mut list, 2000, 2000);
         let mut out = Vec::new();
         topology
-            .route("/", b"amq.topic", key.as_bytes(), &mut Facts::default, &mut out)
+            .route("/", b"amq.topic", &[key.as_bytes()], &mut Facts::default, &mut out)
             .unwrap();
         let reached: BTreeSet<_> = out.iter().map(|target| target.queue).collect();
         let matching = list.iter().filter(|(pattern, _)| model::topic_matches(pattern, &key));
@@ -122,7 +122,9 @@ fn many_queues_with_bindings_of_every_kind_leave_nothing_behind() {
         }
     }
     let mut out = Vec::new();
-    topology.route("/", b"amq.topic", b"all.3", &mut Facts::default, &mut out).unwrap();
+    topology
+        .route("/", b"amq.topic", &[b"all.3"], &mut Facts::default, &mut out)
+        .unwrap();
     assert_eq!(out.len(), QUEUES / 7);
     for n in (0..QUEUES).rev() {
         topology.delete_queue("/", format!("q{n}").as_bytes(), &mut changes).unwrap();
