@@ -133,3 +133,75 @@ async fn one_transaction_moves_messages_over_several_queues() {
         assert_eq!(drain(&other, queue).await, expected);
     }
 }
+
+#[test]
+fn what_finds_its_queues_gone_at_the_commit_comes_back_before_the_answer() {
+    let broker = Broker::shared();
+    let mut raw = Raw::login(broker.amqp());
+    raw.open(1);
+    let (gone, half, kept) = (unique("gone"), unique("half"), unique("kept"));
+    let exchange = unique("all");
+    for queue in [&gone, &half, &kept] {
+        raw.call(&raw::queue_declare(1, queue, [false; 5]), 50, 11);
+    }
+    raw.call(&raw::exchange_declare(1, &exchange, "fanout", [false; 5]), 40, 11);
+    for queue in [&half, &kept] {
+        let bind = raw::method(1, 50, 20, |a| a.u16(0).short(queue).short(&exchange).short("").u8(0).table(b""));
+        raw.call(&bind, 50, 21);
+    }
+    raw.call(&raw::method(1, 90, 10, |a| a), 90, 11);
+    let large = "x".repeat(10_000);
+    for (exchange, key, body, mandatory) in [
+        ("", &gone[..], "one", true),
+        ("", &kept, "kept", true),
+        ("", &gone, "not asked for", false),
+        ("", "nowhere", "two", true),
+        ("", &gone, &large, true),
+        (&exchange, "half", "half", true),
+    ] {
+        raw.send(&raw::publish(1, exchange, key, &[mandatory, false]));
+        raw.send(&raw::header(1, body.len() as u64));
+        raw.send(&raw::frame(raw::BODY, 1, body.as_bytes()));
+    }
+    for queue in [&gone, &half] {
+        raw.call(&raw::method(1, 50, 40, |a| a.u16(0).short(queue).u8(0)), 50, 41);
+    }
+    raw.send(&raw::method(1, 90, 20, |a| a));
+    for (key, body) in [(&gone[..], "one"), ("nowhere", "two"), (&gone, &large)] {
+        let returned = raw.expect(60, 50);
+        let mut arguments = returned.arguments();
+        assert_eq!(
+            (arguments.u16(), arguments.short(), arguments.short()),
+            (312, "NO_ROUTE".into(), String::new())
+        );
+        assert_eq!(arguments.short(), key);
+        for (kind, size) in [(raw::HEADER, None), (raw::BODY, Some(body.len()))] {
+            let raw::Event::Frame(frame) = raw.next() else {
+                panic!("the content of {key}")
+            };
+            assert_eq!(frame.kind, kind);
+            assert!(size.is_none_or(|size| size == frame.payload.len()));
+        }
+    }
+    raw.expect(90, 21);
+    let deleted = raw.call(&raw::method(1, 50, 40, |a| a.u16(0).short(&kept).u8(0)), 50, 41);
+    assert_eq!(deleted.arguments().u32(), 2, "what went to a queue that is left is there");
+}
+
+#[tokio::test]
+async fn the_time_to_live_counts_from_the_commit() {
+    let broker = Broker::shared();
+    let (connection, channel, other, queue) = transactional(&broker).await;
+    let expiring = |ms: &str| BasicProperties::default().with_expiration(ms.into());
+    publish_with(&channel, "", &queue, "stays", expiring("2000")).await;
+    publish_with(&channel, "", &queue, "goes", expiring("1")).await;
+    sync(&channel).await;
+    // this one is as old when it goes as the other would be
+    let clock = durable_queue(&other, "clock").await;
+    publish_with(&other, "", &clock, "tick", expiring("2000")).await;
+    sync(&other).await;
+    until_ready(&connection, &clock, 0).await;
+    channel.tx_commit().await.unwrap();
+    assert_eq!(take(&other, &queue).await.map(|message| text(&message)), Some("stays".into()));
+    until_ready(&connection, &queue, 0).await;
+}

@@ -181,6 +181,19 @@ impl<'a> Records<'a> {
     }
 }
 
+/// Adds so many milliseconds to the time of each record that has one: what was encoded as a duration counts from then on.
+pub fn put_off(records: &mut [u8], by_ms: u64) {
+    let mut at = 0;
+    while let Some(record) = Record::first_of(&records[at..]) {
+        let (length, due) = (record.bytes().len(), record.due());
+        if let Some(due) = due {
+            let due = due.0.saturating_add(by_ms);
+            records[at + PREFIX..at + PREFIX + DUE].copy_from_slice(&due.to_le_bytes());
+        }
+        at += length;
+    }
+}
+
 /// The largest record, and so the largest message with its header and envelope: lengths are 32 bits wide.
 pub const LENGTH_MAX: usize = u32::MAX as usize;
 
@@ -316,6 +329,29 @@ mod tests {
         for end in 0..bytes.len() {
             assert_eq!(Record::first_of(&bytes[..end]), None, "cut at {end}");
         }
+    }
+
+    #[test]
+    fn durations_in_a_run_become_times() {
+        let mut run = Vec::new();
+        for due in [None, Some(Millis(5)), Some(Millis(u64::MAX))] {
+            let envelope = b"\0\x01q";
+            Head {
+                due,
+                envelope,
+                ..Head::default()
+            }
+            .push(&mut run, b"body");
+        }
+        put_off(&mut run, 1000);
+        let records = Records { bytes: &run, count: 3 };
+        let dues: Vec<_> = records.iter().map(Record::due).collect();
+        assert_eq!(dues, [None, Some(Millis(1005)), Some(Millis(u64::MAX))]);
+        assert!(
+            records
+                .iter()
+                .all(|record| record.body() == b"body" && record.envelope() == b"\0\x01q")
+        );
     }
 
     #[test]

@@ -66,7 +66,7 @@ pub(crate) struct Route {
     /// The route depends on more than the envelope.
     by_headers: bool,
     /// Exchanges hold the message back for so long: they are the last of the targets.
-    delay_ms: Option<u64>,
+    pub(super) delay_ms: Option<u64>,
     /// One of the queues refuses messages when it is full.
     may_refuse: bool,
     /// A routing key is a name that was given for direct replies.
@@ -410,8 +410,7 @@ impl Open {
             return Ok(());
         };
         if let Some(transaction) = &mut channel.transaction {
-            let dues = batch.dues(broker, checked, &self.route);
-            return transaction.publish(broker, &self.outlet, &self.route, &self.known, message, (checked, dues));
+            return transaction.publish(broker, &self.route, &self.known, message, checked);
         }
         batch.published += 1;
         let alone = channel.confirms && self.route.may_refuse;
@@ -428,7 +427,12 @@ impl Open {
             if message.mandatory && !replied {
                 let mut state = self.outlet.lock();
                 let frame_max = state.frame_max();
-                write_return(state.buffer(), &message, frame_max);
+                write_return(
+                    state.buffer(),
+                    message.channel,
+                    (message.envelope, message.header, message.body.octets()),
+                    frame_max,
+                );
             }
             return Ok(());
         }
@@ -553,15 +557,15 @@ pub(super) fn reply_names<'a>(routing_key: &'a [u8], known: &'a KnownProperties)
 }
 
 /// Appends the return of a message that reached nobody.
-pub(super) fn write_return(out: &mut Vec<u8>, message: &Message<'_>, frame_max: u32) {
+pub(super) fn write_return(out: &mut Vec<u8>, channel: u16, (envelope, header, body): (&[u8], &[u8], &[u8]), frame_max: u32) {
     fast::write_return(
         out,
-        message.channel,
+        channel,
         ReplyCode::NoRoute.code(),
         "NO_ROUTE",
-        message.envelope,
-        message.header,
-        message.body.octets(),
+        envelope,
+        header,
+        body,
         frame_max,
     );
 }

@@ -1,8 +1,8 @@
 //! Transactions (AMQP 0-9-1, class `tx`): what a channel publishes and settles is held until `tx.commit`, and then takes effect as a whole, in all
 //! queues that it concerns and across a crash. RabbitMQ promises that for one queue only.
 //!
-//! A publish is checked and routed when it comes, as in RabbitMQ; what it lacks is told then, and a mandatory message that reaches no queue comes
-//! back with the commit. Settled deliveries are set aside: they cannot be settled again, and come back with a rollback.
+//! A publish is checked and routed when it comes, as in RabbitMQ; what it lacks is told then. A mandatory message comes back with the commit if it
+//! reached no queue, or if none of its queues is there any more. Its time to live, and its delay, count from the commit. Settled deliveries are set aside: they cannot be settled again, and come back with a rollback.
 //!
 //! How it becomes one with its commit: [`Commits::transaction`](crate::commit::Commits::transaction).
 
@@ -11,9 +11,10 @@ use std::sync::Arc;
 
 use stoa_amqp::{Method, ReplyCode, tx};
 use stoa_core::channel::Aside;
-use stoa_core::record::{Record, Records};
+use stoa_core::ids::Millis;
+use stoa_core::record::{Head, Record, Records, put_off};
 use stoa_core::shard::ReturnCause;
-use stoa_core::topology::RouteTarget;
+use stoa_core::topology::{RouteTarget, Topology};
 
 use super::error::Exception;
 use super::properties::{Checked, KnownProperties};
@@ -21,7 +22,6 @@ use super::publish::{Batch, Message, Route, reply_names, write_return};
 use super::records::{Dues, push_records};
 use super::session::{Open, Outcome};
 use crate::broker::Broker;
-use crate::outlet::Outlet;
 use crate::reply_to::Reply;
 
 /// What the memory of a settled run or of a message counts beside its octets.
@@ -34,9 +34,9 @@ pub(crate) struct Transaction {
     runs: Vec<Run>,
     /// The queues that the runs go to.
     targets: Vec<RouteTarget>,
+    /// Some records name a time: it is a duration until the commit.
+    is_timed: bool,
     settled: Vec<(Aside, Fate)>,
-    /// Frames of messages that come back.
-    returns: Vec<u8>,
     /// Messages that answer somebody directly: the name, and a record in `answers_arena`.
     answers: Vec<(Box<[u8]>, Range<usize>)>,
     answers_arena: Vec<u8>,
@@ -49,7 +49,10 @@ struct Run {
     start: usize,
     end: usize,
     count: u32,
+    /// Empty for what has reached nobody and comes back.
     targets: Range<usize>,
+    /// The messages come back if none of these queues is there at the commit. Of a message that is in two runs, the last says so.
+    mandatory: Option<Range<usize>>,
 }
 
 /// What becomes of a delivery that is settled.
@@ -66,11 +69,10 @@ impl Transaction {
     pub(super) fn publish(
         &mut self,
         broker: &Broker,
-        outlet: &Outlet,
         route: &Route,
         known: &KnownProperties,
         message: Message<'_>,
-        stamps: (Checked, Dues),
+        checked: Checked,
     ) -> Result<(), Exception> {
         self.grow(
             broker,
@@ -81,7 +83,7 @@ impl Transaction {
         for name in reply_names(message.routing_key, known).filter(|name| route.replies && broker.expects_replies(name)) {
             answers = true;
             let start = self.answers_arena.len();
-            let head = stoa_core::record::Head {
+            let head = Head {
                 envelope: message.envelope,
                 header: message.header,
                 ..Default::default()
@@ -91,29 +93,63 @@ impl Transaction {
         }
         if route.targets.is_empty() {
             if message.mandatory && !answers {
-                let frame_max = outlet.lock().frame_max();
-                write_return(&mut self.returns, &message, frame_max);
+                self.hold_to_return(&message);
             }
             return Ok(());
         }
+        let dues = Dues {
+            expires: checked.expiration_ms.map(Millis),
+            held_until: route.delay_ms.map(Millis),
+        };
+        self.is_timed |= dues.expires.is_some() || dues.held_until.is_some();
+        let mandatory = message.mandatory && !answers;
         let Self { arena, runs, targets, .. } = self;
-        push_records(arena, broker, message, stamps, &route.targets, |record, to| match runs.last_mut() {
-            Some(run) if run.end == record.start && targets[run.targets.clone()] == *to => {
-                run.end = record.end;
-                run.count += 1;
-            }
-            _ => {
-                let first = targets.len();
-                targets.extend_from_slice(to);
-                runs.push(Run {
-                    start: record.start,
-                    end: record.end,
-                    count: 1,
-                    targets: first..targets.len(),
-                });
+        let mut queues_left = route.targets.len();
+        push_records(arena, broker, message, (checked, dues), &route.targets, |record, to| {
+            queues_left -= to.len();
+            match runs.last_mut() {
+                Some(run)
+                    if run.end == record.start
+                        && run.mandatory.is_some() == mandatory
+                        && targets[run.targets.clone()] == *to
+                        && to.len() == route.targets.len() =>
+                {
+                    run.end = record.end;
+                    run.count += 1;
+                }
+                _ => {
+                    let first = targets.len();
+                    targets.extend_from_slice(to);
+                    let all = targets.len() - (route.targets.len() - queues_left)..targets.len();
+                    runs.push(Run {
+                        start: record.start,
+                        end: record.end,
+                        count: 1,
+                        targets: first..targets.len(),
+                        mandatory: (mandatory && queues_left == 0).then_some(all),
+                    });
+                }
             }
         });
         Ok(())
+    }
+
+    /// Holds a message that has reached nobody until the commit returns it.
+    fn hold_to_return(&mut self, message: &Message<'_>) {
+        let start = self.arena.len();
+        let head = Head {
+            envelope: message.envelope,
+            header: message.header,
+            ..Head::default()
+        };
+        head.push(&mut self.arena, message.body.octets());
+        self.runs.push(Run {
+            start,
+            end: self.arena.len(),
+            count: 1,
+            targets: 0..0,
+            mandatory: Some(0..0),
+        });
     }
 
     /// Holds a settlement.
@@ -134,21 +170,54 @@ impl Transaction {
     }
 
     fn is_empty(&self) -> bool {
-        self.runs.is_empty() && self.settled.is_empty()
+        self.runs.iter().all(|run| run.targets.is_empty()) && self.settled.is_empty()
     }
 
     /// Drops what was published. The settled deliveries are the caller's again.
     pub(super) fn roll_back(self, broker: &Broker) -> impl Iterator<Item = Aside> {
         for run in &self.runs {
-            let records = Records {
-                bytes: &self.arena[run.start..run.end],
-                count: run.count,
-            };
-            for body in records.iter().filter_map(Record::body_ref) {
+            for body in self.records(run).iter().filter_map(Record::body_ref) {
                 run.targets.clone().for_each(|_| broker.bodies.release(body.id));
             }
         }
         self.settled.into_iter().map(|(aside, _)| aside)
+    }
+
+    fn records(&self, run: &Run) -> Records<'_> {
+        Records {
+            bytes: &self.arena[run.start..run.end],
+            count: run.count,
+        }
+    }
+
+    /// The frames of the mandatory messages whose queues are not there, in the order in which they were published.
+    fn returns(&self, broker: &Broker, topology: &Topology, channel: u16, frame_max: u32) -> Vec<u8> {
+        let mut out = Vec::new();
+        let is_there = |target: &RouteTarget| target.delays || topology.queue_by_id(target.queue).is_some();
+        for run in &self.runs {
+            let Some(queues) = &run.mandatory else { continue };
+            if self.targets[queues.clone()].iter().any(is_there) {
+                continue;
+            }
+            for record in self.records(run).iter() {
+                let apart = record.body_ref().map(|body| broker.bodies.get(body.id));
+                let body = match &apart {
+                    None => record.body(),
+                    Some(Some(octets)) => octets,
+                    // It is damaged, and that has been said.
+                    Some(None) => continue,
+                };
+                write_return(&mut out, channel, (record.envelope(), record.header(), body), frame_max);
+            }
+        }
+        out
+    }
+
+    /// What waits for so long counts from now on.
+    fn start_clocks(&mut self, now: Millis) {
+        if self.is_timed {
+            put_off(&mut self.arena, now.0);
+        }
     }
 
     /// As commands for the shards: the messages first, then what was settled, as RabbitMQ does it.
@@ -218,10 +287,13 @@ impl Open {
             let text = "the store has failed, nothing can be committed";
             return Err(Exception::connection(ReplyCode::InternalError, cause, text));
         }
-        if !transaction.returns.is_empty() {
-            self.outlet.lock().reply_buffer().extend_from_slice(&transaction.returns);
+        if transaction.runs.iter().any(|run| run.mandatory.is_some()) {
+            let frame_max = self.outlet.lock().frame_max();
+            let returns = transaction.returns(broker, &broker.topology.read().topology, number, frame_max);
+            self.outlet.lock().reply_buffer().extend_from_slice(&returns);
         }
         transaction.answer(broker);
+        transaction.start_clocks(broker.timers.clock.now());
         let mut refused = false;
         if !transaction.is_empty() {
             let mut batch = Batch::default();
