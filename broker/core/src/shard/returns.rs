@@ -7,6 +7,7 @@ use crate::ids::{Millis, Sequence};
 use crate::settings::{Retry, RetryOf, Settings};
 use crate::shard::ReturnCause;
 use crate::shard::bits::Bits;
+use crate::shard::chunk::state;
 use crate::shard::common::Common;
 use crate::shard::effects::{Effects, Reason};
 use crate::shard::lane::{Lane, lane_of};
@@ -63,7 +64,7 @@ impl Queue {
         let keep = keeps_dead(self.settings.as_ref());
         let terms = self.settings.as_ref().and_then(|settings| Terms::of(settings, cause, keep));
         self.lanes
-            .update(lane_of(first), |lane| lane.requeue(first, count, terms, common, effects));
+            .update(lane_of(first), |lane| lane.requeue(first, count, terms, keep, common, effects));
         self.mark_crowded(common);
         self.activate(common);
     }
@@ -78,11 +79,11 @@ impl Queue {
 }
 
 impl Lane {
-    fn requeue(&mut self, first: Sequence, count: u32, terms: Option<Terms>, common: &mut Common, effects: &mut impl Effects) {
+    fn requeue(&mut self, first: Sequence, count: u32, terms: Option<Terms>, keep: bool, common: &mut Common, effects: &mut impl Effects) {
         let end = first.plus(count.into()).min(self.cursor);
         let mut at = self.find(first);
         while let Some(chunk) = self.chunks.get(at).filter(|chunk| chunk.first < end) {
-            let after = chunk.end();
+            let (start, after) = (chunk.first, chunk.end());
             let places = self.unacked_places(at, first, end);
             if !places.is_empty() {
                 self.tally.unacked -= u64::from(places.count());
@@ -90,6 +91,7 @@ impl Lane {
                     None => self.give_back(at, places, common),
                     Some(terms) => self.give_back_on(at, places, terms, common, effects),
                 }
+                self.expire_returned(start, places, keep, common, effects);
             }
             at = self.find(after);
         }
@@ -106,6 +108,23 @@ impl Lane {
         }
         self.became_ready(at, places);
         self.due_again(at, places, common);
+    }
+
+    /// Of what came back to a chunk, that leaves whose time is over, be it at this very moment: only a message that has just arrived may still
+    /// be delivered then (RabbitMQ, a time to live of 0).
+    fn expire_returned(&mut self, chunk: Sequence, places: Bits, keep: bool, common: &mut Common, effects: &mut impl Effects) {
+        let Some(at) = self.find_exact(chunk).filter(|&at| {
+            let chunk = &self.chunks[at];
+            chunk.is(state::TIMED) && chunk.is_resident() && chunk.due <= common.now
+        }) else {
+            return;
+        };
+        let returned = self.ready_places(at).and(places);
+        let (due, _) = self.chunks[at].dues(returned, Some(common.now));
+        if !due.is_empty() {
+            self.withdraw(at, due);
+            self.leave(at, due, Reason::Expired, keep, common, effects);
+        }
     }
 
     /// Places of a chunk come back after an attempt: each is ready, delayed, or dead.

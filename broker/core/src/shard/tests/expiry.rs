@@ -164,3 +164,21 @@ fn a_chunk_on_disk_with_messages_out_of_it_is_looked_at_after_a_restart() {
     next.load_all();
     next.expect_all_counts(1, 0, 0, 255);
 }
+
+#[test]
+fn what_comes_back_when_its_time_is_over_is_not_delivered_again() {
+    let mut t = limited(Some(0));
+    t.consume(7, |consumer| consumer.prefetch = 2);
+    t.publish(2);
+    t.dispatch();
+    t.expect(&["7 <- 0 1"]);
+    // At the same moment another arrives, for which there is room.
+    t.requeue(7, 0, 1);
+    t.publish(1);
+    t.dispatch();
+    t.expect(&["7 <- 2", "dead 0: expired"]);
+    t.requeue(7, 1, 2);
+    t.dispatch();
+    t.expect(&["dead 1 2: expired"]);
+    t.expect_all_counts(0, 0, 0, 3);
+}
