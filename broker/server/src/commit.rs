@@ -90,13 +90,17 @@ impl Commits {
         Epoch(self.open.load(Ordering::SeqCst))
     }
 
-    /// Asks for a commit of everything applied before this call and for a call of [`Outlet::durable`] after it.
-    pub(crate) fn register(&self, outlet: &Arc<Outlet>) -> Epoch {
+    /// Asks for a commit of everything applied before this call and for a call of [`Outlet::durable`] after it. `None`: the store has failed, and
+    /// there will be none.
+    fn register(&self, outlet: &Arc<Outlet>) -> Option<Epoch> {
         let mut asks = self.asks.lock();
+        if self.has_failed() {
+            return None;
+        }
         let epoch = self.open_epoch();
         asks.waiters.push(outlet.clone());
         self.want(&mut asks);
-        epoch
+        Some(epoch)
     }
 
     /// Asks for a commit of everything applied before this call, and resolves when that is durable, with an error if it never will be.
@@ -110,12 +114,19 @@ impl Commits {
         receiver
     }
 
-    /// The same as [`Commits::register`], unless the commit thread knows of this outlet already.
+    /// Asks for a commit of everything applied before this call and for a call of [`Outlet::durable`] after it, unless the commit thread knows of
+    /// this outlet already. If the store has failed, the connection is closed, and the epoch is one that never comes.
     pub(crate) fn register_once(&self, outlet: &Arc<Outlet>, state: &mut OutletState) -> Epoch {
-        if state.registered != Some(self.open_epoch()) {
-            state.registered = Some(self.register(outlet));
+        if let Some(epoch) = state.registered.filter(|epoch| *epoch == self.open_epoch()) {
+            return epoch;
         }
-        state.registered.unwrap_or_default()
+        state.registered = self.register(outlet);
+        if state.registered.is_none() {
+            let text = "the store has failed, nothing can be committed";
+            state.close.get_or_insert_with(|| (ReplyCode::InternalError, text.to_owned()));
+            outlet.wake.notify_one();
+        }
+        state.registered.unwrap_or(Epoch(u64::MAX))
     }
 
     /// To be held while the parts of a transaction are applied to their shards: one commit takes them all in, or a later one does. Nothing else
@@ -346,15 +357,23 @@ fn wait_for_room(broker: &Broker, journal: &mut Journal) {
 fn fail(broker: &Broker, waiters: &[Arc<Outlet>], error: &CommitError) {
     tracing::error!(%error, "the store failed: nothing is accepted or confirmed any more; free space or replace the disk, then restart");
     broker.commits.fail();
-    broker.commits.asks.lock().others.clear();
-    for outlet in waiters {
+    // Those too who came while this commit was under way: nobody else will tell them.
+    let late = {
+        let mut asks = broker.commits.asks.lock();
+        asks.others.clear();
+        std::mem::take(&mut asks.waiters)
+    };
+    for outlet in waiters.iter().chain(&late) {
         outlet.close_with(ReplyCode::InternalError, format!("the store failed: {error}"));
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use stoa_core::ids::ConnectionId;
+
     use super::*;
+    use crate::transport::Sink;
 
     fn commits() -> Commits {
         Commits::new(CommitNumber::FIRST)
@@ -390,6 +409,27 @@ mod tests {
         assert!(commits.await_transactions(), "what is durable stays so");
         drop(commits.transaction());
         assert!(!commits.await_transactions(), "this one never will be");
+    }
+
+    #[test]
+    fn who_wants_a_commit_of_a_failed_store_is_closed() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .build()
+            .expect("a runtime");
+        let _entered = runtime.enter();
+        let (socket, _peer) = tokio::net::UnixStream::pair().expect("a pair of sockets");
+        let outlet = Arc::new(Outlet::new(ConnectionId(1), Sink::Unix(socket.into_split().1), None));
+        let commits = commits();
+        let mut state = outlet.lock();
+        assert_eq!(commits.register_once(&outlet, &mut state), commits.open_epoch());
+        assert!(state.close.is_none());
+        let turn = commits.next(Duration::ZERO);
+        assert_eq!(turn.waiters.len(), 1);
+        commits.fail();
+        assert!(commits.register_once(&outlet, &mut state) > commits.open_epoch());
+        assert!(matches!(state.close, Some((ReplyCode::InternalError, _))));
+        assert!(commits.asks.lock().waiters.is_empty());
     }
 
     #[test]
