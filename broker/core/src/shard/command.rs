@@ -52,7 +52,8 @@ pub enum Command<'a> {
         /// How many, with consecutive sequences.
         count: u32,
     },
-    /// The answer to [`Effects::dead`](crate::shard::Effects::dead).
+    /// The answer to [`Effects::dead`](crate::shard::Effects::dead). Each message that was handed out is answered for once, even if its queue is
+    /// gone by then: [`letters_max`](ShardLimits::letters_max) are under way at most.
     DeadLettered {
         /// The queue they came from.
         queue: QueueId,

@@ -53,6 +53,43 @@ fn no_more_is_handed_out_than_may_be_under_way() {
 }
 
 #[test]
+fn letters_of_a_queue_that_is_gone_are_under_way_until_they_are_answered() {
+    let limits = ShardLimits {
+        letters_max: 2,
+        ..ShardLimits::default()
+    };
+    let mut t = Bench::set(limits, |settings| settings.dead_letter = dead_letters());
+    t.advance(1000);
+    t.timed(&[Some(1100), Some(1100), Some(1100)]);
+    t.advance(1100);
+    t.expect(&["dead 0 1 2: expired"]);
+    t.shard.delete(QUEUE, false, false, &mut t.sink).expect("it is there");
+    let queue = QueueId(2);
+    t.shard.create(QueueSpec {
+        id: queue,
+        durable: true,
+        auto_delete: false,
+        settings: t.settings.clone(),
+    });
+    let mut run = Vec::new();
+    Head {
+        flags: flags::PERSISTENT,
+        priority: 0,
+        due: Some(Millis(1200)),
+        envelope: b"\0\x01q",
+        header: b"header",
+    }
+    .push(&mut run, &3u64.to_le_bytes());
+    let records = Records { bytes: &run, count: 1 };
+    t.apply(Command::Publish { queue, records });
+    t.advance(1200);
+    t.expect(&[]);
+    t.answer(true);
+    t.dispatch();
+    t.expect(&["dead 3: expired"]);
+}
+
+#[test]
 fn what_nobody_took_is_offered_again() {
     let mut t = lettered();
     t.publish(3);

@@ -34,7 +34,6 @@ impl World {
 
     pub(super) fn forget_queue(&mut self, queue: QueueId) {
         self.queues.retain(|other| other.id != queue);
-        self.letters.retain(|letter| letter.queue != queue);
         self.oracle.deleted(queue);
         self.moves.forget(&self.oracle, queue);
         for client in &mut self.clients {

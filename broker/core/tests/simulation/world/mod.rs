@@ -233,7 +233,7 @@ impl World {
         self.broker.shards.iter_mut().for_each(|(shard, _)| shard.advance(now));
     }
 
-    /// A dead letter is answered.
+    /// A dead letter is answered, even if its queue is gone meanwhile: others wait until it is.
     fn post(&mut self, taken: bool) {
         if self.letters.is_empty() {
             return;
@@ -241,8 +241,10 @@ impl World {
         let at = self.rng.below(self.letters.len());
         let Lettered { queue, first, ids, .. } = self.letters.swap_remove(at);
         let count = ids.len() as u32;
-        for id in ids {
-            self.oracle.answered(id, taken, self.broker.epoch);
+        if self.queues.iter().any(|other| other.id == queue) {
+            ids.iter().for_each(|&id| self.oracle.answered(id, taken, self.broker.epoch));
+        } else {
+            self.broker.seen.saw("letter of a queue that is gone");
         }
         self.broker.seen.saw(if taken { "letter is taken" } else { "letter is not taken" });
         self.broker.apply(
