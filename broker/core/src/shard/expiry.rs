@@ -68,12 +68,17 @@ impl Lane {
 
     /// Places of a chunk are ready again, whose time may have come meanwhile.
     pub(crate) fn due_again(&mut self, at: usize, places: Bits, common: &mut Common) {
-        let chunk = &self.chunks[at];
-        if !chunk.is(state::TIMED) || chunk.is(state::LOOKING) || chunk.is(state::DAMAGED) {
+        let chunk = &mut self.chunks[at];
+        if !chunk.is(state::TIMED) || chunk.is(state::DAMAGED) {
             return;
         }
         let due = if chunk.is_resident() { chunk.dues(places, None).1 } else { UNKNOWN };
-        self.set_due(at, due.min(self.chunks[at].due), common);
+        let due = due.min(chunk.due);
+        if chunk.is(state::LOOKING) {
+            chunk.due = due;
+        } else {
+            self.set_due(at, due, common);
+        }
     }
 
     /// The ready messages of a chunk in memory that are due by `upto` leave. Returns how many.

@@ -182,3 +182,28 @@ fn what_comes_back_when_its_time_is_over_is_not_delivered_again() {
     t.expect(&["dead 1 2: expired"]);
     t.expect_all_counts(0, 0, 0, 3);
 }
+
+#[test]
+fn what_comes_back_while_its_chunk_is_looked_at_expires_too() {
+    let mut t = Bench::set(
+        ShardLimits {
+            memory_bytes_max: 1,
+            ..ShardLimits::default()
+        },
+        |settings| settings.dead_letter = dead_letters(),
+    );
+    t.advance(1000);
+    t.timed(&[Some(1200), Some(1500)]);
+    assert_eq!(t.get(false), Ok((0, false)));
+    t.collect_log();
+    t.dispatch();
+    t.stored();
+    t.sink.lines.clear();
+    t.shard.advance(Millis(1500));
+    t.dispatch();
+    t.expect(&["load 0"]);
+    t.requeue(7, 0, 1);
+    t.load(0);
+    t.dispatch();
+    t.expect(&["dead 0 1: expired"]);
+}
