@@ -194,7 +194,8 @@ fn add_death(headers: &mut Fields, death: &Death<'_>, exchange: ShortStr<'_>, ke
         entry.insert("original-expiration", expiration);
     }
     let deaths = match headers.0.remove(DEATHS.as_bytes()) {
-        Some(Value::Array(mut deaths)) => {
+        Some(Value::Array(deaths)) => {
+            let mut deaths = counted(deaths);
             let is_same = |death: &Value| {
                 let death = death.as_table();
                 let field = |name| death.and_then(|death| death.get(name));
@@ -219,6 +220,35 @@ fn add_death(headers: &mut Fields, death: &Death<'_>, exchange: ShortStr<'_>, ke
     };
     headers.set(DEATHS, deaths);
     set_death(headers, "x-last-death", reason, &queue, &exchange);
+}
+
+/// Before RabbitMQ counted, each death was an entry. Where a client sends such ones, those of the same queue and reason become one with their count
+/// (RabbitMQ 3.6 to 3.13).
+fn counted(deaths: Vec<Value>) -> Vec<Value> {
+    let lacks_count = |death: &Value| death.as_table().is_some_and(|death| death.get("count").is_none());
+    if !deaths.iter().any(lacks_count) {
+        return deaths;
+    }
+    let key = |death: &Value| {
+        let death = death.as_table()?;
+        Some((death.get("queue").cloned(), death.get("reason").cloned()))
+    };
+    let mut groups: Vec<(Value, i64)> = Vec::new();
+    for death in deaths {
+        let of = key(&death);
+        match groups.iter_mut().find(|(first, _)| of.is_some() && key(first) == of) {
+            Some((_, count)) => *count += 1,
+            None => groups.push((death, 1)),
+        }
+    }
+    let with_count = |(death, count)| match death {
+        Value::Table(mut death) if death.get("count").is_none() => {
+            death.insert("count", count);
+            Value::Table(death)
+        }
+        other => other,
+    };
+    groups.into_iter().map(with_count).collect()
 }
 
 fn set_death(headers: &mut Fields, prefix: &str, reason: &str, queue: &Value, exchange: &Value) {
@@ -420,7 +450,35 @@ mod tests {
     }
 
     #[test]
-    fn what_a_client_calls_deaths_is_taken_as_it_is() {
+    fn deaths_that_nobody_counted_are_counted() {
+        let death = |queue: &str, reason: &str, count: Option<i64>| {
+            let mut death: Table = [("queue", Value::from(queue)), ("reason", reason.into())].into_iter().collect();
+            count.into_iter().for_each(|count| death.insert("count", count));
+            Value::from(death)
+        };
+        let uncounted = [
+            ("a", "expired"),
+            ("b", "expired"),
+            ("a", "expired"),
+            ("a", "rejected"),
+            ("a", "expired"),
+        ];
+        let mut deaths: Vec<_> = uncounted.map(|(queue, reason)| death(queue, reason, None)).into();
+        deaths.insert(2, "no table".into());
+        deaths.push(death("b", "expired", Some(7)));
+        let grouped = counted(deaths);
+        let expected = [
+            death("a", "expired", Some(3)),
+            death("b", "expired", Some(2)),
+            "no table".into(),
+            death("a", "rejected", Some(1)),
+        ];
+        assert_eq!(grouped, expected);
+        assert_eq!(counted(grouped.clone()), grouped);
+    }
+
+    #[test]
+    fn what_a_client_calls_deaths_is_taken_as_it_is_but_counted() {
         let death = |fields: &[(&str, Value)]| Value::from(fields.iter().cloned().collect::<Table>());
         let same = |count: Value| {
             death(&[
@@ -441,9 +499,9 @@ mod tests {
             (Value::Array(vec![]), sorted.to_owned()),
             (strings(&["text"]), format!("{sorted} text")),
             (Value::Array(vec![same(7.into())]), counted(8)),
-            (Value::Array(vec![other.clone(), same(i64::MAX.into()), same(3.into())]), format!("{} {{queue=o reason=maxlen}}", counted(i64::MAX))),
+            (Value::Array(vec![other.clone(), same(i64::MAX.into()), same(3.into())]), format!("{} {{queue=o reason=maxlen count=l1}}", counted(i64::MAX))),
             (Value::Array(vec![same("x".into())]), counted(2)),
-            (Value::Array(vec![other]), format!("{sorted} {{queue=o reason=maxlen}}")),
+            (Value::Array(vec![other]), format!("{sorted} {{queue=o reason=maxlen count=l1}}")),
         ];
         for (deaths, expected) in cases {
             let headers = [("x-death", deaths)].into_iter().collect();
