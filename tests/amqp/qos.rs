@@ -131,20 +131,40 @@ async fn what_is_got_or_not_to_be_acknowledged_does_not_count() {
     for _ in 0..3 {
         get(&channel, &queue, BasicGetOptions { no_ack: false }).await.unwrap();
     }
-    let _consumer = consume(&channel, &queue, BasicConsumeOptions::default()).await;
-    until_ready(&connection, &queue, 1).await;
     let free = BasicConsumeOptions {
         no_ack: true,
         ..Default::default()
     };
     let mut consumer = consume(&channel, &other, free).await;
     bodies(&mut consumer, 5).await;
+    let _consumer = consume(&channel, &queue, BasicConsumeOptions::default()).await;
+    until_ready(&connection, &queue, 1).await;
     assert_eq!(counts(&connection, &queue).await, Some((1, 1)));
     // basic.recover gives back what consumers hold, and what was got.
     within("basic.recover-ok", channel.basic_recover(BasicRecoverOptions { requeue: true }))
         .await
         .unwrap();
     until_ready(&connection, &queue, 4).await;
+}
+
+#[tokio::test]
+async fn what_is_not_to_be_acknowledged_waits_while_the_channel_holds_its_limit() {
+    let broker = Broker::shared();
+    let connection = connect(&broker).await;
+    let channel = channel_on(&connection).await;
+    let (queue, other) = (filled(&channel, 1).await, filled(&channel, 3).await);
+    limit(&channel, 1).await;
+    let mut consumer = consume(&channel, &queue, BasicConsumeOptions::default()).await;
+    let held = next(&mut consumer).await;
+    let free = BasicConsumeOptions {
+        no_ack: true,
+        ..Default::default()
+    };
+    let mut waiting = consume(&channel, &other, free).await;
+    sync(&channel).await;
+    assert_eq!(counts(&connection, &other).await, Some((3, 1)));
+    held.ack(ACK).await.unwrap();
+    bodies(&mut waiting, 3).await;
 }
 
 #[tokio::test]

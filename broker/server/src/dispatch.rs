@@ -258,7 +258,7 @@ impl Effects for ToOutlets<'_, '_> {
     fn lend(&mut self, consumer: &Consumer, wanted: u32) -> u32 {
         let shard = self.dispatch.shard;
         self.outlet(consumer.outlet)
-            .map_or(0, |outlet| outlet.lend(consumer.channel, shard, wanted))
+            .map_or(0, |outlet| outlet.lend(consumer.channel, shard, wanted, consumer.no_ack))
     }
 
     fn dead(&mut self, letter: Letter<'_>) {

@@ -40,7 +40,7 @@ pub struct Consumer {
 impl Consumer {
     /// Whether its channel is asked before it gets anything.
     pub(crate) fn is_limited(&self) -> bool {
-        self.limited && !self.no_ack
+        self.limited
     }
 
     /// How long it may hold what the queue's consumers may hold for `term`.
@@ -140,7 +140,7 @@ pub trait Effects {
     /// The queue is to be deleted with its last consumer, and that one went.
     fn unused(&mut self, queue: QueueId);
     /// A consumer whose channel is [`limited`](Consumer::limited) could take so many messages: gives how many it may. What was granted is
-    /// delivered next, before any other effect, and counts as held by the channel then. None: the consumer waits for
+    /// delivered next, before any other effect, and counts as held by the channel then, unless the consumer does not acknowledge. None: the consumer waits for
     /// [`Command::Lend`](crate::shard::Command::Lend). Less than what was wanted: it asks again if it can take more.
     fn lend(&mut self, consumer: &Consumer, wanted: u32) -> u32;
     /// Messages leave their queue for a dead-letter exchange, or for the queues behind a delayed-message exchange.

@@ -153,19 +153,20 @@ impl Sink {
             let channel = self.channels.get(&known.channel());
             let lent = channel.is_none_or(|channel| channel.credit() > 0 && !channel.refused.contains(&shard))
                 && !self.lendings.contains(&(shard, known.channel()));
-            known.credit() > 0
-                && (lent || !known.consumer.limited || known.consumer.no_ack)
-                && !self.stalled.contains(&(shard, known.consumer.outlet))
+            known.credit() > 0 && (lent || !known.consumer.limited) && !self.stalled.contains(&(shard, known.consumer.outlet))
         })
     }
 }
 
 impl Effects for Sink {
     fn lend(&mut self, consumer: &Consumer, wanted: u32) -> u32 {
-        assert!(consumer.limited && !consumer.no_ack && wanted > 0 && self.lent.is_none());
+        assert!(consumer.limited && wanted > 0 && self.lent.is_none());
         let shard = self.shard;
         let channel = self.channel((consumer.outlet, consumer.channel));
-        let granted = channel.credit().min(wanted);
+        let granted = match channel.credit() {
+            credit if consumer.no_ack && credit > 0 => wanted,
+            credit => credit.min(wanted),
+        };
         if granted == 0 && !channel.refused.contains(&shard) {
             channel.refused.push(shard);
         }

@@ -20,8 +20,14 @@ impl ChannelOut {
 
     /// Gives a shard credit for at most so many messages, which it delivers before the outlet is unlocked. A shard that gets none is told when
     /// there is some: whoever frees credit does so under the same lock, and finds the shard in the list.
-    fn lend(&mut self, shard: usize, wanted: u32) -> u32 {
-        let granted = u32::try_from(self.credit()).unwrap_or(u32::MAX).min(wanted);
+    ///
+    /// What needs no acknowledgement (`no_ack`) takes no credit, but waits while there is none (RabbitMQ).
+    fn lend(&mut self, shard: usize, wanted: u32, no_ack: bool) -> u32 {
+        let granted = match self.credit() {
+            0 => 0,
+            _ if no_ack => wanted,
+            credit => u32::try_from(credit).unwrap_or(u32::MAX).min(wanted),
+        };
         let place = self.refused.iter().position(|refused| refused.shard == shard);
         match place {
             Some(place) if granted > 0 => drop(self.refused.remove(place)),
@@ -114,9 +120,9 @@ impl OutletState {
     }
 
     /// How many of the messages that a shard has for a consumer may be delivered next, by the limit of the consumer's channel.
-    pub(crate) fn lend(&mut self, number: u16, shard: usize, wanted: u32) -> u32 {
+    pub(crate) fn lend(&mut self, number: u16, shard: usize, wanted: u32, no_ack: bool) -> u32 {
         match self.channels.get_mut(&number) {
-            Some(channel) if !self.dead => channel.lend(shard, wanted),
+            Some(channel) if !self.dead => channel.lend(shard, wanted, no_ack),
             // Its consumers are about to end.
             _ => 0,
         }
@@ -204,22 +210,30 @@ mod tests {
     fn a_channel_lends_up_to_its_limit_and_remembers_whom_it_refused() {
         let mut state = OutletState::default();
         state.open_channel(1);
-        assert_eq!((state.lend(1, 0, 7), state.lend(2, 0, 7)), (7, 0), "no limit, and no channel");
+        assert_eq!(
+            (state.lend(1, 0, 7, false), state.lend(2, 0, 7, false)),
+            (7, 0),
+            "no limit, and no channel"
+        );
         let channel = state.channel(1).unwrap();
         channel.limit = Some(5);
         deliver(channel, 3);
-        assert_eq!((channel.lend(0, 7), channel.lend(1, 1)), (2, 1));
+        assert_eq!((channel.lend(0, 7, false), channel.lend(1, 1, false)), (2, 1));
+        assert_eq!(channel.lend(0, 7, true), 7, "it takes no credit");
         deliver(channel, 2);
-        assert_eq!((channel.lend(1, 7), channel.lend(0, 1), channel.lend(1, 1)), (0, 0, 0));
+        assert_eq!(
+            (channel.lend(1, 7, false), channel.lend(0, 1, false), channel.lend(1, 1, false)),
+            (0, 0, 0)
+        );
         assert_eq!(state.take_lendings(), []);
         let settled = &mut Vec::new();
         state.channel(1).unwrap().unacked.settle(DeliveryTag(2), false, settled).unwrap();
         assert_eq!(state.take_lendings(), [(1, 1), (1, 0)], "who was refused first is first");
         assert_eq!(state.take_lendings(), []);
         let channel = state.channel(1).unwrap();
-        assert_eq!(channel.lend(1, 7), 1);
+        assert_eq!(channel.lend(1, 7, false), 1);
         deliver(channel, 1);
-        assert_eq!((channel.lend(1, 7), channel.lend(0, 7)), (0, 0));
+        assert_eq!((channel.lend(1, 7, false), channel.lend(0, 7, false)), (0, 0));
         state.channel(1).unwrap().limit = Some(6);
         assert_eq!(
             state.take_lendings(),
@@ -227,11 +241,11 @@ mod tests {
             "who was given something is behind who was not"
         );
         state.channel(1).unwrap().limit = Some(5);
-        assert_eq!(state.channel(1).unwrap().lend(1, 7), 0);
+        assert_eq!(state.channel(1).unwrap().lend(1, 7, false), 0);
         state.channel(1).unwrap().limit = None;
         assert_eq!(state.take_lendings(), [(1, 1)], "the other one has been told");
         state.die();
-        assert_eq!(state.lend(1, 0, 1), 0, "nothing is delivered any more");
+        assert_eq!(state.lend(1, 0, 1, false), 0, "nothing is delivered any more");
     }
 
     #[test]
