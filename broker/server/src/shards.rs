@@ -81,7 +81,6 @@ pub(crate) struct Running {
 
 /// A command whose records lie in the batch's arena.
 #[derive(Clone, Debug)]
-#[allow(dead_code)]
 pub(crate) enum Op {
     Publish {
         queue: QueueId,
