@@ -14,6 +14,7 @@ mod properties;
 mod publish;
 mod qos;
 mod records;
+mod route;
 mod sasl;
 mod session;
 mod tx;

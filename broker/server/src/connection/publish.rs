@@ -9,21 +9,21 @@ use stoa_amqp::{ReplyCode, fast};
 use stoa_core::channel::Settled;
 use stoa_core::ids::{Millis, QueueId};
 use stoa_core::record::{self, flags};
-use stoa_core::settings::Overflow;
 use stoa_core::shard::ReturnCause;
-use stoa_core::topology::{Actor, Facts, Permission, RouteError, RouteTarget, delay_ms};
+use stoa_core::topology::RouteTarget;
 
 use super::error::Exception;
-use super::properties::{Checked, KnownProperties, rewritten};
+use super::properties::{Checked, rewritten};
 use super::records::{Dues, push_records};
+use super::route::{Route, reply_names};
 use super::session::Open;
 use crate::bodies::APART_MIN;
 use crate::broker::Broker;
 use crate::outlet::Outlet;
-use crate::reply_to::{self, Reply};
+use crate::reply_to::Reply;
 use crate::shards::{Confirming, Job, Op, Receipt, UNCONFIRMED};
 
-const PUBLISH: (u16, u16) = (60, 40);
+pub(super) const PUBLISH: (u16, u16) = (60, 40);
 
 /// What a read buffer amounts to, before the shards see it. One per thread, reused.
 #[derive(Debug, Default)]
@@ -55,26 +55,6 @@ struct ToConfirm {
 struct Run {
     start: usize,
     count: u32,
-}
-
-/// Where the last message went: the next one usually goes the same way.
-#[derive(Debug, Default)]
-pub(crate) struct Route {
-    version: u64,
-    envelope: Vec<u8>,
-    pub(crate) targets: Vec<RouteTarget>,
-    /// The route depends on more than the envelope.
-    by_headers: bool,
-    /// Exchanges hold the message back for so long: they are the last of the targets.
-    pub(super) delay_ms: Option<u64>,
-    /// One of the queues refuses messages when it is full.
-    may_refuse: bool,
-    /// A routing key is a name that was given for direct replies.
-    pub(super) replies: bool,
-    /// Another message with the same envelope goes to the same queues, and these take it as it is.
-    is_plain: bool,
-    /// One of the queues is durable.
-    is_durable: bool,
 }
 
 /// A whole message, wherever its parts are.
@@ -225,7 +205,7 @@ impl Batch {
     }
 
     /// Turns the current run of messages into one command per queue.
-    fn close_run(&mut self, broker: &Broker, targets: &[RouteTarget], confirm: u32) {
+    pub(super) fn close_run(&mut self, broker: &Broker, targets: &[RouteTarget], confirm: u32) {
         let run = std::mem::replace(
             &mut self.run,
             Run {
@@ -477,83 +457,6 @@ impl Open {
         }
         sent
     }
-
-    /// Makes `self.route` the route of this message; what went another way before becomes commands.
-    fn route(
-        &mut self,
-        broker: &Broker,
-        batch: &mut Batch,
-        message: &Message<'_>,
-        header: &ContentHeader<'_>,
-        checked: Checked,
-    ) -> Result<(), Exception> {
-        let version = broker.topology_version.load(Ordering::Acquire);
-        let route = &self.route;
-        if route.version == version && !route.by_headers && !checked.has_copies && route.envelope == message.envelope {
-            return Ok(());
-        }
-        batch.close_run(broker, &self.route.targets, UNCONFIRMED);
-        let route = &mut self.route;
-        route.targets.clear();
-        route.version = 0;
-        route.is_plain = false;
-        let mut by_headers = checked.has_copies;
-        let site = broker.topology.read();
-        let actor = Actor {
-            vhost: &self.vhost,
-            user: &self.user,
-            connection: self.id,
-        };
-        site.topology
-            .check_write(&actor, message.exchange)
-            .map_err(|error| Exception::of_topology(&error, PUBLISH))?;
-        let (one, several): ([&[u8]; 1], Vec<&[u8]>);
-        let keys = if checked.has_copies {
-            several = std::iter::once(message.routing_key)
-                .chain(self.known.copies.keys.iter().map(|key| &key[..]))
-                .collect();
-            &several[..]
-        } else {
-            one = [message.routing_key];
-            &one[..]
-        };
-        for key in keys {
-            site.topology
-                .check_topic(&actor, Permission::Write, message.exchange, key)
-                .map_err(|error| Exception::of_topology(&error, PUBLISH))?;
-        }
-        let mut facts = || {
-            by_headers = true;
-            Facts::of(header.properties, broker.draw())
-        };
-        site.topology
-            .route(&self.vhost, message.exchange, keys, &mut facts, &mut route.targets)
-            .map_err(|error: RouteError| Exception::new(error.code(), PUBLISH, error.to_string()))?;
-        route.may_refuse = route.targets.iter().any(|target| {
-            let settings = site.topology.settings(target.queue);
-            settings.is_some_and(|settings| settings.overflow != Overflow::DropHead)
-        });
-        drop(site);
-        route.delay_ms = None;
-        if route.targets.iter().any(|target| target.delays) {
-            route.targets.sort_by_key(|target| target.delays);
-            route.delay_ms = delay_ms(&Facts::of(header.properties, 0).headers);
-        }
-        route.replies = message.exchange.is_empty() && reply_names(message.routing_key, &self.known).next().is_some();
-        route.by_headers = by_headers;
-        route.is_durable = route.targets.iter().any(|target| target.durable);
-        route.is_plain = !route.targets.is_empty() && !by_headers && !route.may_refuse && !route.replies && route.delay_ms.is_none();
-        route.envelope.clear();
-        route.envelope.extend_from_slice(message.envelope);
-        route.version = version;
-        Ok(())
-    }
-}
-
-/// Those of a message's routing keys that may be names given for direct replies.
-pub(super) fn reply_names<'a>(routing_key: &'a [u8], known: &'a KnownProperties) -> impl Iterator<Item = &'a [u8]> {
-    let keys = std::iter::once(routing_key).chain(known.copies.keys.iter().map(|key| &key[..]));
-    keys.filter(|key| reply_to::is_name(key))
 }
 
 /// Appends the return of a message that reached nobody.

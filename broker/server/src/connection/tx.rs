@@ -18,8 +18,9 @@ use stoa_core::topology::{RouteTarget, Topology};
 
 use super::error::Exception;
 use super::properties::{Checked, KnownProperties};
-use super::publish::{Batch, Message, Route, reply_names, write_return};
+use super::publish::{Batch, Message, write_return};
 use super::records::{Dues, push_records};
+use super::route::{Route, reply_names};
 use super::session::{Open, Outcome};
 use crate::broker::Broker;
 use crate::reply_to::Reply;

@@ -1,0 +1,114 @@
+//! Where a message goes: the route of the last one, and how the next one's is found if it is another.
+
+use std::sync::atomic::Ordering;
+
+use stoa_amqp::content::ContentHeader;
+use stoa_core::settings::Overflow;
+use stoa_core::topology::{Actor, Facts, Permission, RouteError, RouteTarget, delay_ms};
+
+use super::error::Exception;
+use super::properties::{Checked, KnownProperties};
+use super::publish::{Batch, Message, PUBLISH};
+use super::session::Open;
+use crate::broker::Broker;
+use crate::reply_to;
+use crate::shards::UNCONFIRMED;
+
+/// Where the last message went: the next one usually goes the same way.
+#[derive(Debug, Default)]
+pub(crate) struct Route {
+    pub(super) version: u64,
+    pub(super) envelope: Vec<u8>,
+    pub(super) targets: Vec<RouteTarget>,
+    /// The route depends on more than the envelope.
+    pub(super) by_headers: bool,
+    /// Exchanges hold the message back for so long: they are the last of the targets.
+    pub(super) delay_ms: Option<u64>,
+    /// One of the queues refuses messages when it is full.
+    pub(super) may_refuse: bool,
+    /// A routing key is a name that was given for direct replies.
+    pub(super) replies: bool,
+    /// Another message with the same envelope goes to the same queues, and these take it as it is.
+    pub(super) is_plain: bool,
+    /// One of the queues is durable.
+    pub(super) is_durable: bool,
+}
+
+impl Open {
+    /// Makes `self.route` the route of this message; what went another way before becomes commands.
+    pub(super) fn route(
+        &mut self,
+        broker: &Broker,
+        batch: &mut Batch,
+        message: &Message<'_>,
+        header: &ContentHeader<'_>,
+        checked: Checked,
+    ) -> Result<(), Exception> {
+        let version = broker.topology_version.load(Ordering::Acquire);
+        let route = &self.route;
+        if route.version == version && !route.by_headers && !checked.has_copies && route.envelope == message.envelope {
+            return Ok(());
+        }
+        batch.close_run(broker, &self.route.targets, UNCONFIRMED);
+        let route = &mut self.route;
+        route.targets.clear();
+        route.version = 0;
+        route.is_plain = false;
+        let mut by_headers = checked.has_copies;
+        let site = broker.topology.read();
+        let actor = Actor {
+            vhost: &self.vhost,
+            user: &self.user,
+            connection: self.id,
+        };
+        site.topology
+            .check_write(&actor, message.exchange)
+            .map_err(|error| Exception::of_topology(&error, PUBLISH))?;
+        let (one, several): ([&[u8]; 1], Vec<&[u8]>);
+        let keys = if checked.has_copies {
+            several = std::iter::once(message.routing_key)
+                .chain(self.known.copies.keys.iter().map(|key| &key[..]))
+                .collect();
+            &several[..]
+        } else {
+            one = [message.routing_key];
+            &one[..]
+        };
+        for key in keys {
+            site.topology
+                .check_topic(&actor, Permission::Write, message.exchange, key)
+                .map_err(|error| Exception::of_topology(&error, PUBLISH))?;
+        }
+        let mut facts = || {
+            by_headers = true;
+            Facts::of(header.properties, broker.draw())
+        };
+        site.topology
+            .route(&self.vhost, message.exchange, keys, &mut facts, &mut route.targets)
+            .map_err(|error: RouteError| Exception::new(error.code(), PUBLISH, error.to_string()))?;
+        route.may_refuse = route.targets.iter().any(|target| {
+            let settings = site.topology.settings(target.queue);
+            settings.is_some_and(|settings| settings.overflow != Overflow::DropHead)
+        });
+        drop(site);
+        route.delay_ms = None;
+        if route.targets.iter().any(|target| target.delays) {
+            route.targets.sort_by_key(|target| target.delays);
+            route.delay_ms = delay_ms(&Facts::of(header.properties, 0).headers);
+        }
+        route.replies = message.exchange.is_empty() && reply_names(message.routing_key, &self.known).next().is_some();
+        route.by_headers = by_headers;
+        route.is_durable = route.targets.iter().any(|target| target.durable);
+        route.is_plain = !route.targets.is_empty() && !by_headers && !route.may_refuse && !route.replies && route.delay_ms.is_none();
+        route.envelope.clear();
+        route.envelope.extend_from_slice(message.envelope);
+        route.version = version;
+        Ok(())
+    }
+}
+
+/// Those of a message's routing keys that may be names given for direct replies.
+pub(super) fn reply_names<'a>(routing_key: &'a [u8], known: &'a KnownProperties) -> impl Iterator<Item = &'a [u8]> {
+    let keys = std::iter::once(routing_key).chain(known.copies.keys.iter().map(|key| &key[..]));
+    keys.filter(|key| reply_to::is_name(key))
+}
