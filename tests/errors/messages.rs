@@ -274,7 +274,7 @@ fn consumers() {
                 406,
                 60,
                 20,
-                "PRECONDITION_FAILED - invalid arg 'x-priority' for queue '$q' in vhost '/': {unacceptable_type,longstr}",
+                "PRECONDITION_FAILED - invalid arg 'x-priority' for queue '$q' in vhost '/': \"expected integer, got longstr\"",
             ),
         ),
         case(
