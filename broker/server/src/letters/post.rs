@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
 use stoa_amqp::WireError;
@@ -137,7 +136,7 @@ impl Post<'_> {
             queue: &source.name,
             exchange: &to.exchange,
             routing_key: to.routing_key.as_ref(),
-            time: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
+            time: self.broker.timers.clock.now().0 / 1000,
         };
         let letter = match dead_letter(record, &death) {
             Ok(letter) => letter,
