@@ -10,6 +10,7 @@
 //! | read and write content headers and properties | [`content`] |
 //! | change a header field of an encoded content header | [`content::edit`] |
 //! | read and write argument tables | [`RawTable`], [`Table`], [`Value`] |
+//! | walk a table without building it | [`RawTable::iter`], [`RawValue`] |
 //! | do so millions of times a second for messages | [`fast`] |
 
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]
@@ -20,6 +21,7 @@ mod error;
 pub mod fast;
 pub mod frame;
 pub mod method;
+mod raw;
 mod reply;
 mod short;
 mod table;
@@ -30,6 +32,7 @@ mod wire;
 
 pub use error::{Fault, TableFault, WireError};
 pub use method::{Method, access, basic, channel, confirm, connection, exchange, queue, tx};
+pub use raw::{RawArray, RawElements, RawFields, RawValue};
 pub use reply::ReplyCode;
 pub use short::{ShortStr, ShortString, TooLong};
 pub use table::{EncodedTable, RawTable, Table};

@@ -21,6 +21,11 @@ impl<'a> RawTable<'a> {
         Ok(Self(bytes))
     }
 
+    /// Of octets that were validated with what they are nested in.
+    pub(crate) fn of_validated(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
     /// The fields, without the length in front of them.
     #[must_use]
     pub fn bytes(self) -> &'a [u8] {

@@ -10,4 +10,5 @@ pub mod log;
 pub mod record;
 pub mod settings;
 pub mod shard;
+pub mod space;
 pub mod topology;
