@@ -24,6 +24,8 @@ pub enum Subject {
     Tuple,
     /// A template.
     Template,
+    /// The declaration of an index.
+    Index,
 }
 
 impl Display for Subject {
@@ -31,6 +33,7 @@ impl Display for Subject {
         f.write_str(match self {
             Self::Tuple => "tuple",
             Self::Template => "template",
+            Self::Index => "index",
         })
     }
 }

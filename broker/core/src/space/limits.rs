@@ -17,3 +17,9 @@ pub const TEMPLATE_FIELDS_MAX: usize = 256;
 
 /// How many octets a template may have as it came, or its texts and names together if it came as a table.
 pub const TEMPLATE_OCTETS_MAX: usize = 64 * 1024;
+
+/// How many indexes a space may declare.
+pub const INDEXES_DECLARED_MAX: usize = 16;
+
+/// Over how many fields together one of them may be.
+pub const INDEX_FIELDS_MAX: usize = 8;

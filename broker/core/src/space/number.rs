@@ -36,6 +36,10 @@ impl Decimal {
         Some(Self::new(digits, places.len().try_into().ok()?))
     }
 
+    pub(crate) fn parts(self) -> (u32, u8) {
+        (self.digits, self.scale)
+    }
+
     /// The nearest float, or one beside it.
     pub(crate) fn to_f64(self) -> f64 {
         f64::from(self.digits) / 10f64.powi(self.scale.into())

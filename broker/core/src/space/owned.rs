@@ -7,7 +7,7 @@ use super::value::{Array, Fields, Value};
 use std::borrow::Cow;
 
 /// A value that owns itself. The types are those of [`Value`].
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Owned {
     /// There is no value.
     Null,

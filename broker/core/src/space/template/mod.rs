@@ -1,20 +1,51 @@
 //! Templates: what a tuple, or a part of it, must be like. Compiled once from an AMQP table, an array or JSON ([`parse`]), tested against
 //! encoded messages without building or allocating anything.
 
+mod keys;
 mod parse;
 #[cfg(test)]
 mod tests;
 
 use super::error::Malformed;
+use super::hash;
 use super::owned::Owned;
 use super::tuple::Tuple;
 use super::value::{Array, Fields, Kind, Value};
 use std::cmp::Ordering;
 use stoa_amqp::RawTable;
 
+pub(in crate::space) use keys::{Keys, Range};
+
 /// A template, compiled.
 #[derive(Clone, Debug)]
-pub struct Template(Pattern);
+pub struct Template {
+    pattern: Pattern,
+    /// A hash: equal templates have the same.
+    fingerprint: u64,
+    /// About how much memory it takes.
+    weight: usize,
+}
+
+impl From<Pattern> for Template {
+    fn from(pattern: Pattern) -> Self {
+        // Made once for a consumer; floats keep us from deriving a hash.
+        let text = format!("{pattern:?}");
+        let fingerprint = hash::octets(0, text.as_bytes());
+        let weight = size_of::<Self>() + text.len();
+        Self {
+            pattern,
+            fingerprint,
+            weight,
+        }
+    }
+}
+
+/// Equal templates match the same tuples; two that do so need not be equal.
+impl PartialEq for Template {
+    fn eq(&self, other: &Self) -> bool {
+        self.fingerprint == other.fingerprint && self.pattern == other.pattern
+    }
+}
 
 impl Template {
     /// The template in an argument or a header: a table or an array, or the same in JSON as text.
@@ -22,7 +53,7 @@ impl Template {
     /// # Errors
     /// If it is malformed or breaks one of the [limits](super::limits).
     pub fn from_amqp(value: &stoa_amqp::Value) -> Result<Self, Malformed> {
-        parse::amqp(value).map(Self)
+        parse::amqp(value).map(Self::from)
     }
 
     /// The template in this JSON.
@@ -30,25 +61,40 @@ impl Template {
     /// # Errors
     /// As [`Self::from_amqp`].
     pub fn from_json(octets: &[u8]) -> Result<Self, Malformed> {
-        parse::json(octets).map(Self)
+        parse::json(octets).map(Self::from)
     }
 
     /// Whether a tuple is like this.
     #[must_use]
     pub fn matches(&self, tuple: &Tuple<'_>) -> bool {
-        self.0.test(Some(tuple.value()))
+        self.pattern.test(Some(tuple.value()))
+    }
+
+    pub(in crate::space) fn fingerprint(&self) -> u64 {
+        self.fingerprint
+    }
+
+    /// About how many octets of memory it takes.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        self.weight
+    }
+
+    /// What an index can make use of.
+    pub(in crate::space) fn keys(&self) -> Keys {
+        Keys::of(&self.pattern)
     }
 
     /// Whether the headers of a message are like this, all of them, those that begin with `x-` too: for consumers of queues that are no spaces.
     /// Of a header that comes twice the first counts.
     #[must_use]
     pub fn matches_headers(&self, headers: RawTable<'_>) -> bool {
-        self.0.test(Some(Value::Table(Fields::Wire(headers))))
+        self.pattern.test(Some(Value::Table(Fields::Wire(headers))))
     }
 }
 
 /// What one value must be like.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(in crate::space) enum Pattern {
     /// This scalar; never NaN.
     Is(Owned),
