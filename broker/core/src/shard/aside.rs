@@ -1,5 +1,5 @@
-//! Messages of a lane that are neither settled nor with a consumer nor ready: dead ones that wait for their answer, and returned ones that wait
-//! for their time. And how often messages came back. Most lanes have nothing of the kind.
+//! Messages of a lane that are neither settled nor with a consumer nor ready: dead ones that wait for their answer, those that are being moved, and
+//! returned ones that wait for their time. And how often messages came back. Most lanes have nothing of the kind.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -28,6 +28,8 @@ pub(crate) struct Aside {
     pub(crate) letters: VecDeque<DeadRun>,
     /// Those that came back and are not ready yet.
     pub(crate) delayed: Runs,
+    /// Those that somebody moves to another queue at this moment.
+    pub(crate) claimed: Runs,
     /// How often those came back that did.
     returns: BTreeMap<u64, u32>,
 }
@@ -36,15 +38,16 @@ impl Aside {
     /// Places in a chunk of `count` messages from `first` on.
     pub(crate) fn places(&self, first: Sequence, count: u16) -> Bits {
         let dead = self.dead.iter().filter(|runs| !runs.is_empty());
-        dead.chain([&self.delayed])
+        dead.chain([&self.delayed, &self.claimed])
             .fold(Bits::default(), |bits, runs| bits.union(runs.places(first, count)))
     }
 
     pub(crate) fn has_dead(&self) -> bool {
-        self.dead.iter().any(|runs| !runs.is_empty())
+        self.dead.iter().any(|runs| !runs.is_empty()) || !self.claimed.is_empty()
     }
+    /// Those that leave for other queues.
     pub(crate) fn dead_count(&self) -> u64 {
-        self.dead.iter().map(Runs::count).sum()
+        self.dead.iter().map(Runs::count).sum::<u64>() + self.claimed.count()
     }
 
     /// These are dead, and will be handed out.

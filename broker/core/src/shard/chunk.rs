@@ -181,6 +181,11 @@ impl Chunk {
         self.body
     }
 
+    /// What it is in the table, but for the header; absent if it is not in memory.
+    pub(crate) fn value(&self) -> Option<&[u8]> {
+        self.body.as_ref().map(|body| body.value.octets()).filter(|_| self.is_resident())
+    }
+
     /// Its records in memory, with their places.
     fn each(&self) -> impl Iterator<Item = (u16, Record<'_>)> {
         let value = self.body.as_ref().map_or(&[][..], |body| body.value.octets());

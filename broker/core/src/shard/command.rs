@@ -135,7 +135,7 @@ pub struct Counts {
     pub unacked: u64,
     /// Messages that came back and wait before they are ready again (`x-delayed-retry-*`), or that a delayed-message exchange holds back.
     pub delayed: u64,
-    /// Messages on their way to a dead-letter exchange.
+    /// Messages on their way to a dead-letter exchange, or to where somebody moves them.
     pub dead: u64,
     /// Consumers.
     pub consumers: u32,

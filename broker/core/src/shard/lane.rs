@@ -50,7 +50,7 @@ pub(crate) struct Tally {
     pub(crate) bytes: u64,
     /// Messages that came back and are not ready yet.
     pub(crate) delayed: u64,
-    /// Messages on their way to a dead-letter exchange.
+    /// Messages on their way to a dead-letter exchange, or to where somebody moves them.
     pub(crate) dead: u64,
     /// Octets of the bodies of ready messages, where the queue counts them.
     pub(crate) bodies: u64,
@@ -357,7 +357,7 @@ impl Lane {
     }
 
     /// The bodies of `count` places, which were ready, are not counted any more.
-    fn forget_bodies(&mut self, at: usize, places: Bits, count: u64) {
+    pub(crate) fn forget_bodies(&mut self, at: usize, places: Bits, count: u64) {
         let chunk = &self.chunks[at];
         let bodies = if chunk.is_resident() {
             chunk.body_bytes(places).min(chunk.bodies)

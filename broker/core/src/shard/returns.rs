@@ -98,7 +98,7 @@ impl Lane {
     }
 
     /// Places of a chunk are ready again.
-    fn give_back(&mut self, at: usize, places: Bits, common: &mut Common) {
+    pub(crate) fn give_back(&mut self, at: usize, places: Bits, common: &mut Common) {
         if places.is_empty() {
             return;
         }

@@ -302,8 +302,8 @@ impl World {
             );
             let active: Vec<_> = self.shards[shard]
                 .consumers(queue)
-                .filter(|(_, activity)| activity.is_active())
-                .map(|(consumer, _)| consumer.id)
+                .filter(|one| one.activity.is_active())
+                .map(|one| one.consumer.id)
                 .collect();
             assert_eq!(active, self.sink.active(queue), "who is active in queue {queue}");
         }

@@ -20,13 +20,16 @@ const SEEDS: u64 = 1000;
 const STEPS: usize = 250;
 
 /// What must happen in a whole run, for it to prove anything.
-const SEEN: [&str; 41] = [
+const SEEN: [&str; 46] = [
     "body comes back",
     "body is deleted",
     "body is dropped",
     "body is released",
     "body is stored",
+    "browse",
+    "browse what is on disk",
     "cancelled",
+    "claim",
     "clean stop",
     "commit a transaction",
     "confirm one",
@@ -47,10 +50,12 @@ const SEEN: [&str; 41] = [
     "letter of a queue that is gone",
     "letter is taken",
     "load",
+    "move",
     "obsolete",
     "queue expires",
     "redeliver",
     "refuse",
+    "release",
     "replay body",
     "replay messages",
     "replay settled",

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use stoa_core::ids::{Millis, QueueId};
 use stoa_core::settings::{RetryOf, Settings};
-use stoa_core::shard::{Reason, ReturnCause};
+use stoa_core::shard::{MessageState, Reason, ReturnCause};
 
 /// A message in one queue.
 #[derive(Debug, Clone)]
@@ -138,6 +138,39 @@ impl Oracle {
     pub fn rejected(&mut self, id: usize, epoch: u64) {
         assert_eq!(self.messages[id].fate, Fate::Unacked);
         self.leaves(id, epoch);
+    }
+
+    /// Somebody who looks at the queue sees it there.
+    pub fn seen(&self, id: usize, queue: QueueId, state: MessageState, redelivered: bool) {
+        let message = &self.messages[id];
+        assert_eq!(message.queue, queue, "message {id} is in the queue that it was routed to");
+        let right = match message.fate {
+            Fate::Ready | Fate::Maybe => state != MessageState::Unacked && (state != MessageState::Dead || self.may_leave(message)),
+            Fate::Unacked => state == MessageState::Unacked,
+            Fate::Dead => state == MessageState::Dead,
+            Fate::Settled { .. } | Fate::Gone => false,
+        };
+        assert!(right, "message {id} is seen as {state:?}: {message:?}");
+        let says_so = message.delivered || message.passed || state == MessageState::Dead;
+        assert!(!redelivered || says_so, "message {id} was not delivered before: {message:?}");
+        assert!(redelivered || !message.delivered || says_so && message.passed || state == MessageState::Dead, "message {id} was delivered before");
+    }
+
+    /// Somebody claims a message.
+    pub fn claimed(&mut self, id: usize) {
+        let message = &mut self.messages[id];
+        assert!(matches!(message.fate, Fate::Ready | Fate::Maybe), "message {id} can be had: {message:?}");
+        message.passed = true;
+        message.fate = Fate::Dead;
+    }
+
+    /// The end of a claim.
+    pub fn released(&mut self, id: usize, gone: bool, epoch: u64) {
+        let message = &mut self.messages[id];
+        assert_eq!(message.fate, Fate::Dead);
+        message.not_before = Millis(0);
+        message.fate = if gone { Fate::Settled { epoch } } else { Fate::Ready };
+        self.settled.extend(gone.then_some(id));
     }
 
     fn leaves(&mut self, id: usize, epoch: u64) {

@@ -45,6 +45,17 @@ impl Activity {
     }
 }
 
+/// A consumer as its queue sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct Attendance<'a> {
+    /// Who it is.
+    pub consumer: &'a Consumer,
+    /// What it does.
+    pub activity: Activity,
+    /// Deliveries that it has not settled.
+    pub unacked: u32,
+}
+
 /// A connection, as far as this shard's deliveries go.
 #[derive(Debug, Default)]
 pub(crate) struct Outlet {
@@ -121,9 +132,9 @@ impl Shard {
     }
 
     /// The consumers of a queue, the oldest first.
-    pub fn consumers(&self, queue: QueueId) -> impl Iterator<Item = (&Consumer, Activity)> {
+    pub fn consumers(&self, queue: QueueId) -> impl Iterator<Item = Attendance<'_>> {
         let queue = self.queues.get(&queue).into_iter();
-        queue.flat_map(|queue| queue.subscribers.activities())
+        queue.flat_map(|queue| queue.subscribers.attendance())
     }
 
     /// A channel limits all its consumers together from now on, or does not any more (`basic.qos` with `global`, as RabbitMQ has it). Call

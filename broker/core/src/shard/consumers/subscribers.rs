@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use crate::ids::ConsumerId;
-use crate::shard::consumers::Activity;
+use crate::shard::consumers::{Activity, Attendance};
 use crate::shard::effects::Consumer;
 
 /// A consumer of a queue.
@@ -74,14 +74,15 @@ impl Subscribers {
         self.list.iter().map(|subscriber| &subscriber.consumer)
     }
     /// What each of them does.
-    pub(crate) fn activities(&self) -> impl Iterator<Item = (&Consumer, Activity)> {
-        self.iter().map(|consumer| {
-            let activity = match self.active {
+    pub(crate) fn attendance(&self) -> impl Iterator<Item = Attendance<'_>> {
+        self.list.iter().map(|subscriber| Attendance {
+            consumer: &subscriber.consumer,
+            activity: match self.active {
                 None => Activity::Up,
-                Some(active) if active == consumer.id => Activity::SingleActive,
+                Some(active) if active == subscriber.consumer.id => Activity::SingleActive,
                 Some(_) => Activity::Waiting,
-            };
-            (consumer, activity)
+            },
+            unacked: subscriber.unacked,
         })
     }
     /// Whether anybody may take a message.

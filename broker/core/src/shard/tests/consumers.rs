@@ -44,7 +44,7 @@ impl Bench {
 
     fn activities(&self) -> Vec<(u64, &'static str)> {
         let consumers = self.shard.consumers(QUEUE);
-        consumers.map(|(consumer, activity)| (consumer.id.0, activity.name())).collect()
+        consumers.map(|one| (one.consumer.id.0, one.activity.name())).collect()
     }
 }
 

@@ -3,6 +3,7 @@
 //! `entry 0` and `head 3` (index entries), `forget 0`, `stalled 9`, `refused 1` (no credit for consumer 1). The queue is always queue 1; consumers are at the outlet of their number.
 
 mod apart;
+mod browse;
 mod consumers;
 mod delays;
 mod delivery;
@@ -14,6 +15,7 @@ mod limits;
 mod model;
 mod model_set;
 mod paging;
+mod pick;
 mod priorities;
 mod recovery;
 mod removal;

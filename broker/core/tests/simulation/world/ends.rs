@@ -34,6 +34,7 @@ impl World {
 
     pub(super) fn forget_queue(&mut self, queue: QueueId) {
         self.queues.retain(|other| other.id != queue);
+        self.claims.retain(|claim| claim.queue != queue);
         self.oracle.deleted(queue);
         self.moves.forget(&self.oracle, queue);
         for client in &mut self.clients {
@@ -86,6 +87,7 @@ impl World {
     pub(super) fn restart(&mut self, clean: bool) {
         self.clients.clear();
         self.letters.clear();
+        self.claims.clear();
         self.stalled.clear();
         for queue in self.queues.clone().iter().filter(|queue| !queue.durable) {
             self.forget_queue(queue.id);
@@ -110,6 +112,9 @@ impl World {
             0 => self.restart(false),
             1 => self.stop(),
             _ => {}
+        }
+        while !self.claims.is_empty() {
+            self.release();
         }
         while let Some(mut client) = self.clients.pop() {
             for (shard, sink) in &mut self.broker.shards {

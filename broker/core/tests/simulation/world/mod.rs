@@ -2,6 +2,7 @@
 
 mod clients;
 mod ends;
+mod picks;
 mod transactions;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use crate::broker::{Broker, Lettered, Seen};
 use crate::moves::Moves;
 use crate::oracle::Oracle;
 use crate::rng::Rng;
+use picks::Claim;
 
 /// A connection with one channel.
 struct Client {
@@ -43,6 +45,8 @@ pub enum Step {
     Settle,
     Transact,
     Get,
+    Browse,
+    Pick,
     Disconnect,
     Resume,
     Dispatch,
@@ -61,12 +65,14 @@ pub enum Step {
     Stop,
 }
 
-const STEPS: [(Step, usize); 21] = [
+const STEPS: [(Step, usize); 23] = [
     (Step::Publish, 12),
     (Step::Consume, 4),
     (Step::Cancel, 1),
     (Step::Settle, 10),
     (Step::Get, 3),
+    (Step::Browse, 2),
+    (Step::Pick, 4),
     (Step::Disconnect, 1),
     (Step::Resume, 6),
     (Step::Dispatch, 14),
@@ -98,6 +104,8 @@ pub struct World {
     stalled: Vec<(usize, ConnectionId)>,
     /// Dead letters that were not answered.
     letters: Vec<Lettered>,
+    /// Messages that were claimed and not released.
+    claims: Vec<Claim>,
     /// Time passes in steps up to this many milliseconds.
     pass_max: usize,
     next_id: u64,
@@ -138,6 +146,7 @@ impl World {
             clients: Vec::new(),
             stalled: Vec::new(),
             letters: Vec::new(),
+            claims: Vec::new(),
             pass_max,
             next_id: 0,
             body_max,
@@ -308,6 +317,8 @@ impl World {
             Step::Settle => self.settle(),
             Step::Transact => self.transact(),
             Step::Get => self.get(),
+            Step::Browse => self.browse(),
+            Step::Pick => self.pick(),
             Step::Disconnect => self.disconnect(),
             Step::Resume => self.resume(),
             Step::Dispatch => self.dispatch(),

@@ -1,0 +1,103 @@
+//! Single messages that are taken out of the middle of a queue by somebody who is no consumer: removed, or claimed while they are moved elsewhere.
+//!
+//! A claim is for one who publishes the message to other queues and then says whether it can go. In between it is nobody's: neither ready nor
+//! delivered, and unsettled for journal and tables, as a dead letter is. Only ready and delayed messages can be had; the others are somebody's.
+
+use crate::ids::{QueueId, Sequence};
+use crate::shard::Shard;
+use crate::shard::bits::Bits;
+use crate::shard::common::Common;
+use crate::shard::effects::Effects;
+use crate::shard::lane::{Lane, lane_of};
+use crate::shard::queue::Queue;
+
+impl Shard {
+    /// Settles those of these messages that are ready or delayed, without dead-lettering them. Says how many those were.
+    pub fn remove(&mut self, queue: QueueId, sequences: &[Sequence], effects: &mut impl Effects) -> u32 {
+        let common = &mut self.common;
+        let Some(queue) = self.queues.get_mut(&queue) else { return 0 };
+        let mut removed = 0;
+        for &sequence in sequences {
+            let done = queue.lanes.update(lane_of(sequence), |lane| {
+                let (at, places) = lane.take_out(sequence)?;
+                lane.settle_places(at, places, common, effects);
+                Some(())
+            });
+            removed += u32::from(done.flatten().is_some());
+        }
+        removed
+    }
+
+    /// Claims those of these messages that are ready or delayed, and says which those are. Each is to be [released](Self::release).
+    #[must_use]
+    pub fn claim(&mut self, queue: QueueId, sequences: &[Sequence]) -> Vec<Sequence> {
+        let Some(queue) = self.queues.get_mut(&queue) else { return Vec::new() };
+        let mut claim = |sequence| queue.lanes.update(lane_of(sequence), |lane| lane.claim(sequence)) == Some(true);
+        sequences.iter().copied().filter(|&sequence| claim(sequence)).collect()
+    }
+
+    /// The end of a claim: messages that are `gone` are settled, others are ready again at their old place. Call [`dispatch`](Self::dispatch) afterwards.
+    pub fn release(&mut self, queue: QueueId, claimed: impl Iterator<Item = (Sequence, bool)>, effects: &mut impl Effects) {
+        let Some(queue) = self.queues.get_mut(&queue) else { return };
+        for (sequence, gone) in claimed {
+            queue.end_claim(sequence, gone, &mut self.common, effects);
+        }
+        queue.mark_crowded(&mut self.common);
+        queue.activate(&mut self.common);
+    }
+}
+
+impl Queue {
+    fn end_claim(&mut self, sequence: Sequence, gone: bool, common: &mut Common, effects: &mut impl Effects) {
+        self.lanes.update(lane_of(sequence), |lane| {
+            let Some((at, places)) = lane.end_claim(sequence) else { return };
+            if gone {
+                lane.settle_places(at, places, common, effects);
+            } else if sequence < lane.cursor {
+                lane.give_back(at, places, common);
+            } else {
+                lane.became_ready(at, places);
+                lane.due_again(at, places, common);
+            }
+        });
+    }
+}
+
+impl Lane {
+    /// Makes a message neither ready nor delayed; what becomes of it comes next. `None` if it was neither.
+    fn take_out(&mut self, sequence: Sequence) -> Option<(usize, Bits)> {
+        let (at, place) = self.place_of(sequence)?;
+        let (places, end) = (Bits::of(place..place + 1), sequence.plus(1));
+        if self.ready_places(at).contains(place) {
+            if self.measured {
+                self.forget_bodies(at, places, 1);
+            }
+            self.returned.remove(sequence, end);
+            self.tally.ready -= 1;
+            return Some((at, places));
+        }
+        let aside = self.aside.as_mut()?;
+        aside.delayed.within(sequence, end).next()?;
+        aside.delayed.remove(sequence, end);
+        self.tally.delayed -= 1;
+        Some((at, places))
+    }
+
+    fn claim(&mut self, sequence: Sequence) -> bool {
+        if self.take_out(sequence).is_none() {
+            return false;
+        }
+        self.aside.get_or_insert_default().claimed.insert(sequence, sequence.plus(1));
+        self.tally.dead += 1;
+        true
+    }
+
+    fn end_claim(&mut self, sequence: Sequence) -> Option<(usize, Bits)> {
+        let (at, place) = self.place_of(sequence)?;
+        let (aside, end) = (self.aside.as_mut()?, sequence.plus(1));
+        aside.claimed.within(sequence, end).next()?;
+        aside.claimed.remove(sequence, end);
+        self.tally.dead -= 1;
+        Some((at, Bits::of(place..place + 1)))
+    }
+}
