@@ -3,12 +3,19 @@
 //! Paths, fields and status codes are those of RabbitMQ's management API, so that its tools work.
 
 mod auth;
+mod contents;
+mod delayed;
+mod latency;
 mod limits;
 mod overview;
+mod percent;
 mod policies;
+mod properties;
+mod query;
 mod queues;
 mod tables;
 mod topic_permissions;
+mod unacked;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -36,6 +43,9 @@ fn router(broker: Arc<Broker>) -> Router {
         .route("/api/queues", get(queues::list))
         .route("/api/queues/{vhost}", get(queues::list_in_vhost))
         .route("/api/queues/{vhost}/{name}", get(queues::get))
+        .merge(contents::routes())
+        .merge(delayed::routes())
+        .merge(unacked::routes())
         .merge(policies::routes())
         .merge(limits::routes())
         .merge(topic_permissions::routes())

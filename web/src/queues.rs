@@ -10,6 +10,7 @@ use serde_json::Value;
 use stoa_server::{Broker, Policy, QueueView};
 
 use crate::Failure;
+use crate::latency;
 use crate::tables::to_json;
 
 #[derive(Debug, Serialize)]
@@ -32,6 +33,8 @@ pub(crate) struct Queue {
     policy: Option<String>,
     operator_policy: Option<String>,
     effective_policy_definition: Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    latency: Option<Value>,
 }
 
 impl From<&QueueView> for Queue {
@@ -56,6 +59,7 @@ impl From<&QueueView> for Queue {
             policy: name(&governing.policy),
             operator_policy: name(&governing.operator),
             effective_policy_definition: to_json(&governing.definition().unwrap_or_default()),
+            latency: None,
         }
     }
 }
@@ -83,7 +87,10 @@ pub(crate) async fn list_in_vhost(State(broker): State<Arc<Broker>>, Path(vhost)
 /// One queue.
 pub(crate) async fn get(State(broker): State<Arc<Broker>>, Path((vhost, name)): Path<(String, String)>) -> Result<Json<Queue>, Failure> {
     match broker.queue(&vhost, &name) {
-        Some(view) => Ok(Json(Queue::from(&view))),
+        Some(view) => Ok(Json(Queue {
+            latency: broker.latency(view.queue.id).as_ref().map(latency::show),
+            ..Queue::from(&view)
+        })),
         None => Err(Failure {
             status: StatusCode::NOT_FOUND,
             error: "Object Not Found",

@@ -12,6 +12,7 @@ use stoa_amqp::ReplyCode;
 use stoa_core::ids::{ConnectionId, ConsumerId, QueueId};
 use stoa_core::topology::{Change, Queue, Topology};
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 
 use crate::alarms::Alarms;
 use crate::bodies::Bodies;
@@ -38,6 +39,8 @@ pub struct Broker {
     pub(crate) connections: Mutex<HashMap<ConnectionId, Arc<crate::connection::Presence>>>,
     pub(crate) counters: Counters,
     pub(crate) tallies: Arc<Tallies>,
+    /// How many look into queues at a time.
+    pub(crate) contents: Semaphore,
     pub(crate) runtimes: Vec<Handle>,
     pub(crate) admission: Arc<Admission>,
     pub(crate) alarms: Alarms,
@@ -93,6 +96,7 @@ pub(crate) struct Parts<'j> {
 impl Broker {
     pub(crate) fn new(parts: Parts<'_>) -> Self {
         Self {
+            contents: Semaphore::new(parts.config.limits.contents_requests_max),
             config: parts.config,
             topology: RwLock::new(Site {
                 topology: parts.topology,

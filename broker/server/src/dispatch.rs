@@ -89,6 +89,10 @@ impl<'b> Dispatch<'b> {
                 }
                 return !refused.is_empty();
             }
+            Some(Receipt::Moves(list)) => {
+                list.lock().extend_from_slice(&refused);
+                return !refused.is_empty();
+            }
             None => return !refused.is_empty(),
         };
         self.current = None;

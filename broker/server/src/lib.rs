@@ -16,6 +16,7 @@ mod commit;
 mod compat;
 mod config;
 mod connection;
+mod contents;
 mod dispatch;
 mod letters;
 mod outlet;
@@ -48,8 +49,13 @@ pub use config::{
     TlsConfig, TlsVersion, UnitError, UnixListen, parse_bytes,
 };
 pub use connection::{Identity, Presence};
+pub use contents::{
+    Asker, Browse, ContentsError, Destination, Filter, HolderView, MessagePage, MessageView, Moved, Pick, Removed, UnackedPage, UnackedView,
+};
 pub use overview::{ConnectionView, Overview, QueueView};
 pub use recovery::RecoveryError;
+pub use stoa_core::ids::{Millis, Sequence};
+pub use stoa_core::shard::{Histogram, Latency, MessageState};
 pub use stoa_core::topology::{LimitError, LimitOf, LimitSet, Policy, PolicyKind, TopicPermissions};
 pub use transport::{Listening, Peer, TlsError, TlsSummary};
 

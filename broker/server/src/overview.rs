@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use stoa_amqp::Table;
 use stoa_core::ids::QueueId;
-use stoa_core::shard::Counts;
+use stoa_core::shard::{Counts, Latency};
 use stoa_core::topology::Governing;
 
 use crate::alarms::AlarmStatus;
@@ -160,6 +160,12 @@ impl Broker {
         };
         let counts = self.counts(queue.id);
         Some(QueueView { queue, counts, governing })
+    }
+
+    /// How long messages wait in a queue and are held, and how many expired, since it was declared or the broker started.
+    #[must_use]
+    pub fn latency(self: &Arc<Self>, queue: QueueId) -> Option<Latency> {
+        self.shard_of(queue).look(self, |running| running.shard.latency(queue))
     }
 
     /// What is in a queue; nothing if there is no such queue.

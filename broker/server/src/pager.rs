@@ -93,6 +93,11 @@ impl Pager {
         )
     }
 
+    /// The tables, for whoever only reads.
+    pub(crate) fn tables(&self) -> &Tables {
+        &self.tables
+    }
+
     fn send(&self, ask: Ask) {
         // The thread ends only when the broker stops: then there is nothing left to move.
         let _ = self.asks.lock().send(ask);

@@ -170,6 +170,7 @@ fn limits(config: &Config) -> ShardLimits {
         memory_bytes_max,
         window_bytes: config.limits.window_bytes as u64,
         consumer_timeout_ms: config.limits.consumer_timeout.as_millis() as u64,
+        probes: config.statistics,
         ..ShardLimits::default()
     }
 }

@@ -145,6 +145,8 @@ pub(crate) enum Receipt {
     Publisher(Confirming),
     /// The queues that letters came from.
     Letters(Arc<Pending>),
+    /// Somebody who moves messages: told the numbers of those that a queue refused.
+    Moves(Arc<Mutex<Vec<u32>>>),
 }
 
 /// The confirms of these channels wait for a batch.

@@ -5,4 +5,4 @@ mod confirms;
 mod unacked;
 
 pub use confirms::{Confirm, Confirms, Ticket};
-pub use unacked::{Aside, Settled, Term, Unacked, UnknownDeliveryTag};
+pub use unacked::{Aside, HeldRun, Settled, Term, Unacked, UnknownDeliveryTag};

@@ -13,7 +13,7 @@ pub struct Term {
     pub timeout_ms: u64,
 }
 
-/// Deliveries that went out within this time are one run: their timeout comes late by as much at most, and never early.
+/// Deliveries that went out within this time are one run: their timeout comes late by as much at most, and never early, and an age is as exact as that.
 const MERGED_MS: u64 = 1000;
 
 /// No delivery will ever be overdue.
@@ -29,7 +29,7 @@ impl Term {
     }
 
     fn takes_in(self, next: Self) -> bool {
-        self.timeout_ms == next.timeout_ms && (self.timeout_ms == 0 || next.since.0 <= self.since.0.saturating_add(MERGED_MS))
+        self.timeout_ms == next.timeout_ms && next.since.0 <= self.since.0.saturating_add(MERGED_MS)
     }
 }
 
@@ -124,6 +124,17 @@ impl Run {
     }
 }
 
+/// A run of deliveries that are not settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeldRun {
+    /// The tag of the first; the others follow without gaps.
+    pub tag: DeliveryTag,
+    /// When the first of them went out; the others did within a second.
+    pub since: Millis,
+    /// What they are.
+    pub what: Settled,
+}
+
 /// A run of deliveries that a transaction settles if it is committed.
 #[derive(Clone, Copy, Debug)]
 pub struct Aside(Run);
@@ -141,6 +152,15 @@ impl Unacked {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// What is not settled, in the order of the tags; without what a transaction set aside.
+    pub fn runs(&self) -> impl Iterator<Item = HeldRun> {
+        self.runs.iter().map(|run| HeldRun {
+            tag: DeliveryTag(run.tag),
+            since: run.term.since,
+            what: run.what,
+        })
     }
 
     /// Deliveries that are not settled.

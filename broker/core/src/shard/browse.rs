@@ -106,7 +106,13 @@ const PASSED_MAX: usize = 4096;
 impl Shard {
     /// Looks at the messages of one chunk: the first one with something that is wanted. `each` may end the look: the message at hand is then the next one to
     /// be looked at. Only a copy of the chunk's value costs anything; call it once a batch of 256 messages.
-    pub fn look_at(&self, queue: QueueId, look: Look, stored: Option<ChunkValue<'_>>, mut each: impl FnMut(Seen<'_>) -> ControlFlow<()>) -> Looked {
+    pub fn look_at(
+        &self,
+        queue: QueueId,
+        look: Look,
+        stored: Option<ChunkValue<'_>>,
+        mut each: impl FnMut(Seen<'_>) -> ControlFlow<()>,
+    ) -> Looked {
         let Some(queue) = self.queues.get(&queue) else { return Looked::All };
         let last = look.from.map_or(u8::MAX, lane_of);
         let mut lanes: Vec<&Lane> = queue.lanes.iter().filter(|lane| lane.id.index <= last).collect();
@@ -131,16 +137,19 @@ impl Shard {
     /// Where a message stands; `None` if it is not there any more, or never was.
     #[must_use]
     pub fn state_of(&self, queue: QueueId, sequence: Sequence) -> Option<MessageState> {
-        let queue = self.queues.get(&queue)?;
-        let lane = queue.lanes.get(lane_of(sequence))?;
-        let (at, place) = lane.place_of(sequence)?;
-        MessageState::ALL
-            .into_iter()
-            .find(|state| queue.places(lane, at, *state).contains(place))
+        self.queues.get(&queue)?.state_of(sequence)
     }
 }
 
 impl Queue {
+    pub(crate) fn state_of(&self, sequence: Sequence) -> Option<MessageState> {
+        let lane = self.lanes.get(lane_of(sequence))?;
+        let (at, place) = lane.place_of(sequence)?;
+        MessageState::ALL
+            .into_iter()
+            .find(|state| self.places(lane, at, *state).contains(place))
+    }
+
     /// The places of a chunk whose messages stand like that.
     fn places(&self, lane: &Lane, at: usize, state: MessageState) -> Bits {
         let is_held_back = self.settings.as_ref().is_some_and(|settings| settings.delays);
@@ -236,7 +245,10 @@ impl Lane {
     /// What was taken comes back marked; what was not may have been delivered by an earlier process.
     fn will_be_redelivered(&self, sequence: Sequence, state: MessageState) -> bool {
         let came_back = || self.returned.within(sequence, sequence.plus(1)).next().is_some();
-        sequence < self.redelivered_below || state == MessageState::Unacked || state == MessageState::Delayed && sequence < self.cursor || came_back()
+        sequence < self.redelivered_below
+            || state == MessageState::Unacked
+            || state == MessageState::Delayed && sequence < self.cursor
+            || came_back()
     }
 
     fn returns_of(&self, sequence: Sequence) -> u32 {

@@ -213,6 +213,8 @@ pub struct ShardLimits {
     pub letters_max: u32,
     /// How long a delivery may be held, in milliseconds, where neither consumer nor queue says: 0 for ever. (Whoever has the channels sees to it.)
     pub consumer_timeout_ms: u64,
+    /// Of every queue one message at a time is followed, to see [how long](crate::shard::Shard::latency) it waits and is held.
+    pub probes: bool,
 }
 
 impl Default for ShardLimits {
@@ -224,6 +226,7 @@ impl Default for ShardLimits {
             dispatch_records_max: 16_384,
             letters_max: 4096,
             consumer_timeout_ms: 1_800_000,
+            probes: true,
         }
     }
 }

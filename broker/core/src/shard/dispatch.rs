@@ -73,6 +73,7 @@ impl Shard {
         queue
             .lanes
             .update(next.lane, |lane| lane.take(next.at, places, settled, common, effects));
+        queue.probe_delivered(sequence, 1, no_ack, common.now);
         GetOutcome::Taken
     }
 }
@@ -123,6 +124,7 @@ impl Queue {
             next.places.start,
             next.places.end.min(next.places.start.saturating_add(budget.min(256) as u16)),
         );
+        let first = chunk.first.plus(at.into());
         let mut settled = Bits::default();
         while at < end
             && let Some(subscriber) = self.subscribers.in_turn()
@@ -182,6 +184,7 @@ impl Queue {
         if count > 0 {
             self.lanes
                 .update(next.lane, |lane| lane.take(next.at, places, settled, common, effects));
+            self.probe_delivered(first, count, settled.count() > 0, common.now);
         }
         count
     }

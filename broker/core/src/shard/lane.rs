@@ -95,6 +95,8 @@ pub(crate) struct Lane {
     pub(crate) aside: Option<Box<Aside>>,
     /// Octets of bodies are counted.
     pub(crate) measured: bool,
+    /// Messages whose time ran out.
+    pub(crate) expired: u64,
 
     /// Settled since the last collect, and known to the journal or the table: first and end.
     pub(crate) settled: Vec<(Sequence, Sequence)>,
@@ -150,6 +152,7 @@ impl Lane {
             tally: Tally::default(),
             aside: None,
             measured,
+            expired: 0,
             settled: Vec::new(),
             uncollected_from: start,
             unstored_from: start,

@@ -64,6 +64,7 @@ impl Queue {
         let keep = keeps_dead(self.settings.as_ref());
         self.lanes
             .update(lane_of(first), |lane| lane.reject(first, count, keep, common, effects));
+        self.probe_ended(first, count, false, common.now);
     }
 
     /// The answer to a letter.
@@ -115,6 +116,9 @@ impl Lane {
     /// Places of a chunk, which are neither ready nor unacked any more, leave the queue: if it is to `keep` the dead, not before somebody has
     /// taken them.
     pub(crate) fn leave(&mut self, at: usize, places: Bits, reason: Reason, keep: bool, common: &mut Common, effects: &mut impl Effects) {
+        if reason == Reason::Expired {
+            self.expired += u64::from(places.count());
+        }
         if !keep {
             return self.settle_places(at, places, common, effects);
         }

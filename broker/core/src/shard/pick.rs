@@ -3,7 +3,8 @@
 //! A claim is for one who publishes the message to other queues and then says whether it can go. In between it is nobody's: neither ready nor
 //! delivered, and unsettled for journal and tables, as a dead letter is. Only ready and delayed messages can be had; the others are somebody's.
 
-use crate::ids::{QueueId, Sequence};
+use crate::ids::{BodyId, QueueId, Sequence};
+use crate::record::{Record, Records};
 use crate::shard::Shard;
 use crate::shard::bits::Bits;
 use crate::shard::common::Common;
@@ -31,7 +32,9 @@ impl Shard {
     /// Claims those of these messages that are ready or delayed, and says which those are. Each is to be [released](Self::release).
     #[must_use]
     pub fn claim(&mut self, queue: QueueId, sequences: &[Sequence]) -> Vec<Sequence> {
-        let Some(queue) = self.queues.get_mut(&queue) else { return Vec::new() };
+        let Some(queue) = self.queues.get_mut(&queue) else {
+            return Vec::new();
+        };
         let mut claim = |sequence| queue.lanes.update(lane_of(sequence), |lane| lane.claim(sequence)) == Some(true);
         sequences.iter().copied().filter(|&sequence| claim(sequence)).collect()
     }
@@ -44,6 +47,34 @@ impl Shard {
         }
         queue.mark_crowded(&mut self.common);
         queue.activate(&mut self.common);
+    }
+
+    /// Publishes another record of a message that is ready or delayed, and settles the one before. Returns the new one's sequence; `None`: it is not
+    /// there, or somebody's. If its body lies apart, `retain` is called first: the new record refers to it too.
+    pub fn replace<E: Effects>(
+        &mut self,
+        queue: QueueId,
+        sequence: Sequence,
+        record: Records<'_>,
+        effects: &mut E,
+        retain: impl FnOnce(BodyId) -> bool,
+    ) -> Option<Sequence> {
+        if self.claim(queue, &[sequence]).is_empty() {
+            return None;
+        }
+        let queue_id = queue;
+        let queue = self.queues.get_mut(&queue)?;
+        let is_whole = record.iter().find_map(Record::body_ref).is_none_or(|body| retain(body.id));
+        let ends = |queue: &Queue| queue.lanes.iter().map(|lane| lane.next).collect::<Vec<_>>();
+        let mut next = None;
+        if is_whole {
+            let before = ends(queue);
+            queue.publish(record, &mut self.common, effects);
+            let last = ends(queue).into_iter().find(|end| !before.contains(end));
+            next = last.map(|end| Sequence(end.0 - 1));
+        }
+        self.release(queue_id, [(sequence, next.is_some())].into_iter(), effects);
+        next
     }
 }
 

@@ -13,6 +13,7 @@ use crate::shard::expiry::{slot, stamp};
 use crate::shard::fit::split;
 use crate::shard::lane::{Lane, LaneId, Next, Tally, lane_of};
 use crate::shard::lanes::Lanes;
+use crate::shard::latency::{Latency, Probe};
 
 /// Room that is kept for records that are rewritten on their way in.
 const SCRATCH_MAX: usize = 1 << 16;
@@ -29,6 +30,9 @@ pub(crate) struct Queue {
     /// When it was last used, as far as that matters, and when that is looked at next.
     pub(crate) used_at: Millis,
     pub(crate) expiry: Option<Millis>,
+    /// The message that is followed through the queue, and what was seen of those before it.
+    pub(crate) probe: Probe,
+    pub(crate) observed: Option<Box<Latency>>,
     /// In which of the shard's lists the queue is.
     pub(crate) is_active: bool,
     pub(crate) is_crowded: bool,
@@ -48,6 +52,8 @@ impl Queue {
             lanes: Lanes::new(Lane::new(first, spec.durable, measured)),
             used_at: Millis(0),
             expiry: None,
+            probe: Probe::None,
+            observed: None,
             is_active: false,
             is_crowded: false,
         }
@@ -108,7 +114,16 @@ impl Queue {
 
     fn append(&mut self, lane: u8, records: Records<'_>, common: &mut Common) {
         self.lanes.create(lane);
-        self.lanes.update(lane, |lane| lane.publish(records, common));
+        let first = self.lanes.update(lane, |lane| {
+            let first = lane.next;
+            lane.publish(records, common);
+            first
+        });
+        if common.limits.probes
+            && let Some(first) = first
+        {
+            self.probe_published(first, common.now);
+        }
     }
 
     /// Messages of one lane that follow each other are one run.
@@ -130,5 +145,6 @@ impl Queue {
     /// Unacked messages are settled; others of the run are left alone.
     pub(crate) fn settle(&mut self, first: Sequence, count: u32, common: &mut Common, effects: &mut impl Effects) {
         self.lanes.update(lane_of(first), |lane| lane.settle(first, count, common, effects));
+        self.probe_ended(first, count, false, common.now);
     }
 }

@@ -65,6 +65,7 @@ impl Queue {
         let terms = self.settings.as_ref().and_then(|settings| Terms::of(settings, cause, keep));
         self.lanes
             .update(lane_of(first), |lane| lane.requeue(first, count, terms, keep, common, effects));
+        self.probe_ended(first, count, true, common.now);
         self.mark_crowded(common);
         self.activate(common);
     }

@@ -175,6 +175,14 @@ impl Topology {
         self.check_named(actor, Permission::Read, ResourceKind::Queue, queue)
     }
 
+    /// Whether the user may read what an exchange has: bind to it, or look at what it holds back.
+    ///
+    /// # Errors
+    /// [`TopologyError::Refused`] if not.
+    pub fn check_source(&self, actor: &Actor<'_>, exchange: &[u8]) -> Result<(), TopologyError> {
+        self.check_named(actor, Permission::Read, ResourceKind::Exchange, exchange)
+    }
+
     fn check_named(&self, actor: &Actor<'_>, permission: Permission, kind: ResourceKind, name: &[u8]) -> Result<(), TopologyError> {
         if self.allows(actor, permission, kind, name) {
             return Ok(());

@@ -153,13 +153,19 @@ impl Oracle {
         assert!(right, "message {id} is seen as {state:?}: {message:?}");
         let says_so = message.delivered || message.passed || state == MessageState::Dead;
         assert!(!redelivered || says_so, "message {id} was not delivered before: {message:?}");
-        assert!(redelivered || !message.delivered || says_so && message.passed || state == MessageState::Dead, "message {id} was delivered before");
+        assert!(
+            redelivered || !message.delivered || says_so && message.passed || state == MessageState::Dead,
+            "message {id} was delivered before"
+        );
     }
 
     /// Somebody claims a message.
     pub fn claimed(&mut self, id: usize) {
         let message = &mut self.messages[id];
-        assert!(matches!(message.fate, Fate::Ready | Fate::Maybe), "message {id} can be had: {message:?}");
+        assert!(
+            matches!(message.fate, Fate::Ready | Fate::Maybe),
+            "message {id} can be had: {message:?}"
+        );
         message.passed = true;
         message.fate = Fate::Dead;
     }

@@ -36,6 +36,8 @@ pub struct Config {
     pub threads: usize,
     /// Whom clients take the broker for.
     pub compat: Compat,
+    /// Queues' latencies are observed.
+    pub statistics: bool,
     /// See [`Limits`].
     pub limits: Limits,
     /// See [`StoreConfig`].
@@ -75,6 +77,7 @@ impl Config {
             amqp_unix: Vec::new(),
             threads: Self::default_threads(),
             compat: Compat::default(),
+            statistics: true,
             limits: Limits::default(),
             store: StoreConfig::default(),
             tls: TlsConfig::default(),
@@ -100,6 +103,10 @@ impl Config {
             memory_bytes_max,
             connections_max,
             handshakes_max,
+            contents_page_max,
+            contents_bytes_max,
+            contents_looked_max,
+            contents_requests_max,
             ..
         } = self.limits;
         let least = [
@@ -109,6 +116,10 @@ impl Config {
             ("limits.memory_bytes_max", memory_bytes_max as u64, 1 << 20),
             ("limits.connections_max", connections_max as u64, 1),
             ("limits.handshakes_max", handshakes_max as u64, 1),
+            ("limits.contents_page_max", contents_page_max as u64, 1),
+            ("limits.contents_bytes_max", contents_bytes_max as u64, 1),
+            ("limits.contents_looked_max", contents_looked_max as u64, 1),
+            ("limits.contents_requests_max", contents_requests_max as u64, 1),
             ("store.checkpoint_bytes", self.store.checkpoint_bytes, 1 << 20),
         ];
         for (key, value, least) in least {
@@ -170,6 +181,15 @@ pub struct Limits {
     /// Octets of commands waiting at a busy shard at which connections wait for their turn.
     #[serde(with = "units::bytes")]
     pub inbox_bytes_max: usize,
+    /// Messages in one answer about a queue's contents, and messages that one request removes or moves. Where there is more, the answer says where to go on.
+    pub contents_page_max: usize,
+    /// Octets of messages in such an answer, or moved at a time; a single message may be larger.
+    #[serde(with = "units::bytes")]
+    pub contents_bytes_max: usize,
+    /// Messages that one such request looks at to find those that it is about. The answer says where to go on.
+    pub contents_looked_max: usize,
+    /// Such requests at a time; further ones wait for their turn.
+    pub contents_requests_max: usize,
 }
 
 impl Default for Limits {
@@ -188,6 +208,10 @@ impl Default for Limits {
             window_bytes: 256 << 10,
             memory_bytes_max: 256 << 20,
             inbox_bytes_max: 8 << 20,
+            contents_page_max: 1000,
+            contents_bytes_max: 16 << 20,
+            contents_looked_max: 20_000,
+            contents_requests_max: 4,
         }
     }
 }

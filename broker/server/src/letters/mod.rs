@@ -16,6 +16,7 @@ mod post;
 mod tests;
 
 pub(crate) use answer::Pending;
+pub(crate) use post::{Content, add_publish, push_content};
 
 use std::collections::VecDeque;
 use std::sync::Arc;

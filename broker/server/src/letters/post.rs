@@ -31,11 +31,11 @@ struct Post<'b> {
 }
 
 /// A message as it goes into queues.
-struct Content<'a> {
-    record: Record<'a>,
-    due: Option<Millis>,
-    envelope: &'a [u8],
-    header: &'a [u8],
+pub(crate) struct Content<'a> {
+    pub(crate) record: Record<'a>,
+    pub(crate) due: Option<Millis>,
+    pub(crate) envelope: &'a [u8],
+    pub(crate) header: &'a [u8],
 }
 
 impl Broker {
@@ -214,10 +214,10 @@ impl Post<'_> {
                 } else {
                     content.due
                 };
-                push(&mut self.arena, content, due)
+                push_content(&mut self.arena, content, due)
             });
             let ops = &mut self.per_shard[self.broker.shard_index(target.queue)];
-            add(ops, target.queue, (start, end), confirm);
+            add_publish(ops, target.queue, (start, end), confirm);
         }
         true
     }
@@ -225,12 +225,12 @@ impl Post<'_> {
 
 impl Broker {
     /// What exchanges may want to know of a message.
-    fn facts(&self, header: &[u8]) -> Facts {
+    pub(crate) fn facts(&self, header: &[u8]) -> Facts {
         let properties = ContentHeader::decode(header).map(|content| content.properties);
         Facts::of(properties.unwrap_or_default(), self.draw())
     }
 
-    fn in_ms(&self, ms: u64) -> Millis {
+    pub(crate) fn in_ms(&self, ms: u64) -> Millis {
         Millis(self.timers.clock.now().0.saturating_add(ms))
     }
 }
@@ -242,7 +242,7 @@ fn malformed(queue: QueueId, error: &WireError) -> bool {
 }
 
 /// Adds one message for a queue: to the command before, if that ends where this begins and nobody wants to know about each.
-fn add(ops: &mut Vec<Op>, to: QueueId, (from, upto): (usize, usize), told: u32) {
+pub(crate) fn add_publish(ops: &mut Vec<Op>, to: QueueId, (from, upto): (usize, usize), told: u32) {
     if let Some(Op::Publish {
         queue,
         end,
@@ -265,7 +265,8 @@ fn add(ops: &mut Vec<Op>, to: QueueId, (from, upto): (usize, usize), told: u32) 
     });
 }
 
-fn push(arena: &mut Vec<u8>, content: &Content<'_>, due: Option<Millis>) -> (usize, usize) {
+/// Appends its record; gives where that is.
+pub(crate) fn push_content(arena: &mut Vec<u8>, content: &Content<'_>, due: Option<Millis>) -> (usize, usize) {
     let Content {
         record, envelope, header, ..
     } = *content;

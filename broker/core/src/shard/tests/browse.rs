@@ -74,10 +74,20 @@ fn messages_are_seen_where_they_stand_and_stay_there() {
     t.dispatch();
     t.sink.lines.clear();
     t.publish(1);
-    let all = ["1 dead", "2 ready again after 1", "3 delayed again after 1", "4 unacked again", "5 ready", "6 ready"];
+    let all = [
+        "1 dead",
+        "2 ready again after 1",
+        "3 delayed again after 1",
+        "4 unacked again",
+        "5 ready",
+        "6 ready",
+    ];
     let counts = t.shard.counts(QUEUE);
     for _ in 0..2 {
-        assert_eq!(t.look(None, None, None, 100), (all.map(String::from).to_vec(), Looked::Upto(Sequence(7))));
+        assert_eq!(
+            t.look(None, None, None, 100),
+            (all.map(String::from).to_vec(), Looked::Upto(Sequence(7)))
+        );
     }
     for (state, expected) in MessageState::ALL.into_iter().zip([&[1, 4, 5][..], &[3], &[2], &[0]]) {
         let expected: Vec<_> = expected.iter().map(|&at| all[at].to_owned()).collect();
@@ -87,7 +97,13 @@ fn messages_are_seen_where_they_stand_and_stay_there() {
     assert_eq!(t.look(Some(900), None, None, 100), (vec![], Looked::All));
     assert_eq!(t.shard.counts(QUEUE), counts, "nothing has changed");
     t.expect(&[]);
-    for (sequence, state) in [(0, None), (1, Some(MessageState::Dead)), (6, Some(MessageState::Ready)), (7, None), (1 << 60, None)] {
+    for (sequence, state) in [
+        (0, None),
+        (1, Some(MessageState::Dead)),
+        (6, Some(MessageState::Ready)),
+        (7, None),
+        (1 << 60, None),
+    ] {
         assert_eq!(t.shard.state_of(QUEUE, Sequence(sequence)), state, "{sequence}");
     }
 }
@@ -118,10 +134,23 @@ fn what_is_on_disk_is_given_along_and_stays_there() {
     assert_eq!(t.look(Some(200), None, None, 1).1, Looked::Upto(Sequence(201)));
     assert_eq!(t.look(Some(256), None, None, 1), (vec![], Looked::Stored { chunk: Sequence(256) }));
     let value = t.sink.chunks[&Sequence(256)].clone();
-    assert_eq!(t.look(Some(300), None, Some((0, &value)), 1).1, Looked::Stored { chunk: Sequence(256) }, "another chunk's value");
+    assert_eq!(
+        t.look(Some(300), None, Some((0, &value)), 1).1,
+        Looked::Stored { chunk: Sequence(256) },
+        "another chunk's value"
+    );
     let (seen, looked) = t.look(Some(300), None, Some((256, &value)), 1);
     assert_eq!((seen, looked), (vec!["300 ready".to_owned()], Looked::Upto(Sequence(301))));
-    for (bad, error) in [(Vec::new(), StoredError::Missing), (value[..20].to_vec(), StoredError::Size { expected: value.len(), found: 20 })] {
+    for (bad, error) in [
+        (Vec::new(), StoredError::Missing),
+        (
+            value[..20].to_vec(),
+            StoredError::Size {
+                expected: value.len(),
+                found: 20,
+            },
+        ),
+    ] {
         let damaged = Looked::Damaged {
             chunk: Sequence(256),
             next: Sequence(512),
@@ -130,7 +159,10 @@ fn what_is_on_disk_is_given_along_and_stays_there() {
         assert_eq!(t.look(Some(300), None, Some((256, &bad)), 1), (vec![], damaged));
     }
     assert_eq!(t.look_through(None).len(), 1000);
-    assert!(t.look_through(Some(MessageState::Unacked)).is_empty(), "what is not wanted is not read");
+    assert!(
+        t.look_through(Some(MessageState::Unacked)).is_empty(),
+        "what is not wanted is not read"
+    );
     assert_eq!(t.shard.resident_bytes(), resident, "nothing came into memory");
     t.expect(&[]);
 }

@@ -10,6 +10,7 @@ mod delivery;
 mod expiry;
 mod idle;
 mod journal;
+mod latency;
 mod letters;
 mod limits;
 mod model;

@@ -115,7 +115,9 @@ impl World {
             released.push((sequence, gone));
             self.oracle.released(from, gone, epoch);
             let message = &self.oracle.messages[from];
-            let Some(to) = to.filter(|_| gone && message.persistent && message.due.is_none()) else { continue };
+            let Some(to) = to.filter(|_| gone && message.persistent && message.due.is_none()) else {
+                continue;
+            };
             let id = self.oracle.published(Message {
                 queue: to,
                 publisher: 0,
