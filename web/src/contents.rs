@@ -46,13 +46,13 @@ pub(crate) fn routes() -> Router<Arc<Broker>> {
 pub(crate) async fn in_turn<T: Send + 'static>(
     broker: &Arc<Broker>,
     work: impl FnOnce(&Arc<Broker>) -> Result<T, ContentsError> + Send + 'static,
-) -> Result<T, Response> {
+) -> Result<T, Refusal> {
     let _turn = broker.contents_turn().await;
     let broker = broker.clone();
     match tokio::task::spawn_blocking(move || work(&broker)).await {
         Ok(outcome) => outcome.map_err(failure),
         // It has panicked, or the process ends.
-        Err(_) => Err(StatusCode::INTERNAL_SERVER_ERROR.into_response()),
+        Err(error) => Err(internal_error(error.to_string()).into()),
     }
 }
 
@@ -61,7 +61,7 @@ pub(crate) async fn list(
     Extension(caller): Extension<Caller>,
     Path((vhost, name)): Path<(String, String)>,
     query: Query,
-) -> Result<Json<Value>, Response> {
+) -> Result<Json<Value>, Refusal> {
     let (wanted, encoding) = (wanted(&query)?, Encoding::of(&query)?);
     check_vhost(&caller, &broker, &vhost)?;
     let user = caller.user;
@@ -78,7 +78,7 @@ pub(crate) async fn one(
     Extension(caller): Extension<Caller>,
     Path((vhost, name, id)): Path<(String, String, String)>,
     query: Query,
-) -> Result<Json<Value>, Response> {
+) -> Result<Json<Value>, Refusal> {
     let (wanted, encoding, id) = (wanted(&query)?, Encoding::of(&query)?, id_of_path(&id).await?);
     check_vhost(&caller, &broker, &vhost)?;
     let user = caller.user;
@@ -94,7 +94,7 @@ pub(crate) async fn remove(
     State(broker): Site,
     Extension(caller): Extension<Caller>,
     Path((vhost, name, id)): Path<(String, String, String)>,
-) -> Result<StatusCode, Response> {
+) -> Result<StatusCode, Refusal> {
     let id = id_of_path(&id).await?;
     check_vhost(&caller, &broker, &vhost)?;
     let (user, vhost) = (&*caller.user, &*vhost);
@@ -107,7 +107,7 @@ pub(crate) async fn remove_all(
     Extension(caller): Extension<Caller>,
     Path((vhost, name)): Path<(String, String)>,
     query: Query,
-) -> Result<Response, Response> {
+) -> Result<Response, Refusal> {
     let wanted = wanted(&query)?;
     check_vhost(&caller, &broker, &vhost)?;
     if query.is_empty() {
@@ -117,7 +117,9 @@ pub(crate) async fn remove_all(
     }
     if query.get("filter").is_none() {
         // A slip of the pen is not to cost all messages.
-        return Err(bad_request("a filter says which messages are removed; {} means all".into()).into_response());
+        return Err(Refusal::Failure(bad_request(
+            "a filter says which messages are removed; {} means all".into(),
+        )));
     }
     let user = caller.user;
     let removed = in_turn(&broker, move |broker| {
@@ -136,9 +138,9 @@ pub(crate) async fn move_all(
     Extension(caller): Extension<Caller>,
     Path((vhost, name)): Path<(String, String)>,
     body: Bytes,
-) -> Result<Json<Value>, Response> {
+) -> Result<Json<Value>, Refusal> {
     let Ok(Value::Object(body)) = serde_json::from_slice(&body) else {
-        return Err(bad_request("not_json".into()).into_response());
+        return Err(bad_request("not_json".into()).into());
     };
     let (pick, destination) = (pick(&body)?, destination(&body)?);
     check_vhost(&caller, &broker, &vhost)?;
@@ -155,9 +157,9 @@ pub(crate) async fn move_all(
 }
 
 /// As RabbitMQ does for all that is inside a virtual host: even an administrator needs permissions there.
-pub(crate) fn check_vhost(caller: &Caller, broker: &Broker, vhost: &str) -> Result<(), Response> {
+pub(crate) fn check_vhost(caller: &Caller, broker: &Broker, vhost: &str) -> Result<(), Failure> {
     if broker.has_vhost(vhost) && !broker.may_access(&caller.user, vhost) {
-        return Err(refused("User not authorised to access virtual host").into_response());
+        return Err(refused("User not authorised to access virtual host"));
     }
     Ok(())
 }
@@ -184,11 +186,11 @@ pub(crate) enum Encoding {
 }
 
 impl Encoding {
-    pub(crate) fn of(query: &Query) -> Result<Self, Response> {
+    pub(crate) fn of(query: &Query) -> Result<Self, Failure> {
         match query.get("encoding") {
             None | Some("auto") => Ok(Self::Auto),
             Some("base64") => Ok(Self::Base64),
-            Some(other) => Err(bad_request(format!("unsupported encoding: {other}")).into_response()),
+            Some(other) => Err(bad_request(format!("unsupported encoding: {other}"))),
         }
     }
 }
@@ -211,8 +213,8 @@ fn show(message: &MessageView, encoding: Encoding) -> Value {
 }
 
 /// What the parameters of a request say of the messages that it is about.
-pub(crate) fn wanted(query: &Query) -> Result<Browse, Response> {
-    let wrong = |name: &str, value: &str| bad_request(format!("{name} is not a number: {value}")).into_response();
+pub(crate) fn wanted(query: &Query) -> Result<Browse, Failure> {
+    let wrong = |name: &str, value: &str| bad_request(format!("{name} is not a number: {value}"));
     let number = |name: &str| match query.get(name) {
         None => Ok(None),
         Some(value) => value.parse::<u64>().map(Some).map_err(|_| wrong(name, value)),
@@ -221,7 +223,7 @@ pub(crate) fn wanted(query: &Query) -> Result<Browse, Response> {
         None => Filter::default(),
         Some(text) => match serde_json::from_str(text) {
             Ok(Value::Object(filter)) => filter_of(&filter)?,
-            _ => return Err(bad_request(format!("filter is not a JSON object: {text}")).into_response()),
+            _ => return Err(bad_request(format!("filter is not a JSON object: {text}"))),
         },
     };
     Ok(Browse {
@@ -236,13 +238,13 @@ pub(crate) fn wanted(query: &Query) -> Result<Browse, Response> {
 /// Messages on a page if the request does not say.
 const COUNT: usize = 50;
 
-fn state_of(name: &str) -> Result<MessageState, Response> {
+fn state_of(name: &str) -> Result<MessageState, Failure> {
     let known = MessageState::ALL.into_iter().find(|state| state.name() == name);
-    known.ok_or_else(|| bad_request(format!("there is no state {name}: ready, unacked, delayed or dead")).into_response())
+    known.ok_or_else(|| bad_request(format!("there is no state {name}: ready, unacked, delayed or dead")))
 }
 
-fn filter_of(fields: &Map<String, Value>) -> Result<Filter, Response> {
-    let wrong = |what: String| Err(bad_request(what).into_response());
+fn filter_of(fields: &Map<String, Value>) -> Result<Filter, Failure> {
+    let wrong = |what: String| Err(bad_request(what));
     let mut filter = Filter::default();
     for (name, value) in fields {
         match (&**name, value) {
@@ -260,27 +262,26 @@ fn filter_of(fields: &Map<String, Value>) -> Result<Filter, Response> {
     Ok(filter)
 }
 
-fn name_of(text: &str) -> Result<ShortString, Response> {
-    ShortString::new(text.as_bytes()).map_err(|_| bad_request("a name is longer than 255 octets".into()).into_response())
+fn name_of(text: &str) -> Result<ShortString, Failure> {
+    ShortString::new(text.as_bytes()).map_err(|_| bad_request("a name is longer than 255 octets".into()))
 }
 
 /// Ids are texts, because not every JSON parser keeps numbers of that size; numbers are taken all the same.
-fn id_of(value: &Value) -> Result<Sequence, Response> {
+fn id_of(value: &Value) -> Result<Sequence, Failure> {
     let id = value.as_u64().or_else(|| value.as_str()?.parse().ok());
-    id.map(Sequence)
-        .ok_or_else(|| bad_request(format!("{value} is no message's id")).into_response())
+    id.map(Sequence).ok_or_else(|| bad_request(format!("{value} is no message's id")))
 }
 
 /// What is no number is no message's id.
-pub(crate) async fn id_of_path(id: &str) -> Result<Sequence, Response> {
+pub(crate) async fn id_of_path(id: &str) -> Result<Sequence, Failure> {
     match id.parse() {
         Ok(id) => Ok(Sequence(id)),
-        Err(_) => Err(not_found().await.into_response()),
+        Err(_) => Err(not_found().await),
     }
 }
 
-fn pick(body: &Map<String, Value>) -> Result<Pick, Response> {
-    let wrong = |what: &str| bad_request(what.to_owned()).into_response();
+fn pick(body: &Map<String, Value>) -> Result<Pick, Failure> {
+    let wrong = |what: &str| bad_request(what.to_owned());
     match (body.get("ids"), body.get("filter")) {
         (Some(Value::Array(ids)), None) => Ok(Pick::These(ids.iter().map(id_of).collect::<Result<_, _>>()?)),
         (None, Some(Value::Object(filter))) => {
@@ -304,14 +305,14 @@ fn pick(body: &Map<String, Value>) -> Result<Pick, Response> {
     }
 }
 
-fn destination(body: &Map<String, Value>) -> Result<Destination, Response> {
+fn destination(body: &Map<String, Value>) -> Result<Destination, Failure> {
     let Some(Value::Object(to)) = body.get("destination") else {
-        return Err(bad_request("[{key_missing,destination}]".into()).into_response());
+        return Err(bad_request("[{key_missing,destination}]".into()));
     };
     let text = |name: &str| match to.get(name) {
         None => Ok(None),
         Some(Value::String(text)) => name_of(text).map(Some),
-        Some(_) => Err(bad_request(format!("{name} of a destination should be a string")).into_response()),
+        Some(_) => Err(bad_request(format!("{name} of a destination should be a string"))),
     };
     match (text("queue")?, text("exchange")?, text("routing_key")?) {
         (Some(queue), None, None) => Ok(Destination {
@@ -319,40 +320,70 @@ fn destination(body: &Map<String, Value>) -> Result<Destination, Response> {
             routing_key: Some(queue),
         }),
         (None, Some(exchange), routing_key) => Ok(Destination { exchange, routing_key }),
-        _ => Err(bad_request("a destination is a queue, or an exchange with or without a routing_key".into()).into_response()),
+        _ => Err(bad_request(
+            "a destination is a queue, or an exchange with or without a routing_key".into(),
+        )),
     }
 }
 
-/// The answer to a request that was not done.
-pub(crate) fn failure(error: ContentsError) -> Response {
+/// Why a request is not done.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    Failure(Failure),
+    /// The message is somebody's, perhaps this one's.
+    InUse {
+        reason: String,
+        holder: Option<Box<Value>>,
+    },
+}
+
+impl From<Failure> for Refusal {
+    fn from(failure: Failure) -> Self {
+        Self::Failure(failure)
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Failure(failure) => failure.into_response(),
+            Self::InUse { reason, holder } => {
+                let body = json!({ "error": "conflict", "reason": reason, "holder": holder });
+                (StatusCode::CONFLICT, Json(body)).into_response()
+            }
+        }
+    }
+}
+
+/// The answer to a request that the broker did not do.
+pub(crate) fn failure(error: ContentsError) -> Refusal {
     let reason = error.to_string();
-    let of_amqp = |code: ReplyCode| match code {
-        ReplyCode::NotFound => missing(reason.clone()),
-        ReplyCode::AccessRefused => refused(&reason).into_response(),
-        _ => bad_request(reason.clone()).into_response(),
+    let of_amqp = |code: ReplyCode, reason: String| match code {
+        ReplyCode::NotFound => missing(reason),
+        ReplyCode::AccessRefused => refused(&reason),
+        _ => bad_request(reason),
     };
-    match error {
-        ContentsError::Topology(error) => of_amqp(error.code()),
-        ContentsError::Route(error) => of_amqp(error.code()),
+    let failure = match error {
+        ContentsError::Topology(error) => of_amqp(error.code(), reason),
+        ContentsError::Route(error) => of_amqp(error.code(), reason),
         ContentsError::NoMessage(_) | ContentsError::NotDelayed(_) => missing(reason),
         ContentsError::InUse { holder, .. } => {
-            let holder = holder.map(|holder| unacked(&holder, None));
-            (
-                StatusCode::CONFLICT,
-                Json(json!({ "error": "conflict", "reason": reason, "holder": holder })),
-            )
-                .into_response()
+            let holder = holder.map(|holder| Box::new(unacked(&holder, None)));
+            return Refusal::InUse { reason, holder };
         }
-        ContentsError::TooMany(_) => bad_request(reason).into_response(),
-        ContentsError::Damaged { .. } => {
-            let (status, error) = (StatusCode::INTERNAL_SERVER_ERROR, "internal_error");
-            Failure { status, error, reason }.into_response()
-        }
-        ContentsError::NotDurable => store_failed().into_response(),
-    }
+        ContentsError::TooMany(_) => bad_request(reason),
+        ContentsError::Damaged { .. } => internal_error(reason),
+        ContentsError::NotDurable => store_failed(),
+    };
+    failure.into()
 }
 
-fn missing(reason: String) -> Response {
+fn missing(reason: String) -> Failure {
     let (status, error) = (StatusCode::NOT_FOUND, "not_found");
-    Failure { status, error, reason }.into_response()
+    Failure { status, error, reason }
+}
+
+fn internal_error(reason: String) -> Failure {
+    let (status, error) = (StatusCode::INTERNAL_SERVER_ERROR, "internal_error");
+    Failure { status, error, reason }
 }

@@ -10,7 +10,6 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Json, Router};
 use bytes::Bytes;
@@ -19,7 +18,7 @@ use stoa_server::{Asker, Broker};
 
 use crate::auth::Caller;
 use crate::bad_request;
-use crate::contents::{Encoding, Site, check_vhost, failure, id_of_path, in_turn, show_page, wanted};
+use crate::contents::{Encoding, Refusal, Site, check_vhost, failure, id_of_path, in_turn, show_page, wanted};
 use crate::query::Query;
 
 pub(crate) fn routes() -> Router<Arc<Broker>> {
@@ -34,7 +33,7 @@ pub(crate) async fn list(
     Extension(caller): Extension<Caller>,
     Path((vhost, name)): Path<(String, String)>,
     query: Query,
-) -> Result<Json<Value>, Response> {
+) -> Result<Json<Value>, Refusal> {
     let (wanted, encoding) = (wanted(&query)?, Encoding::of(&query)?);
     check_vhost(&caller, &broker, &vhost)?;
     let user = caller.user;
@@ -50,7 +49,7 @@ pub(crate) async fn remove(
     State(broker): Site,
     Extension(caller): Extension<Caller>,
     Path((vhost, name, id)): Path<(String, String, String)>,
-) -> Result<StatusCode, Response> {
+) -> Result<StatusCode, Refusal> {
     let id = id_of_path(&id).await?;
     check_vhost(&caller, &broker, &vhost)?;
     let (user, vhost) = (&*caller.user, &*vhost);
@@ -63,11 +62,11 @@ pub(crate) async fn put_off(
     Extension(caller): Extension<Caller>,
     Path((vhost, name, id)): Path<(String, String, String)>,
     body: Bytes,
-) -> Result<Json<Value>, Response> {
+) -> Result<Json<Value>, Refusal> {
     let id = id_of_path(&id).await?;
-    let body: Value = serde_json::from_slice(&body).map_err(|_| bad_request("not_json".into()).into_response())?;
+    let body: Value = serde_json::from_slice(&body).map_err(|_| bad_request("not_json".into()))?;
     let delay_ms = body.get("delay_ms").and_then(Value::as_u64);
-    let delay_ms = delay_ms.ok_or_else(|| bad_request("delay_ms should be a number of milliseconds".into()).into_response())?;
+    let delay_ms = delay_ms.ok_or_else(|| bad_request("delay_ms should be a number of milliseconds".into()))?;
     check_vhost(&caller, &broker, &vhost)?;
     let user = caller.user;
     let next = in_turn(&broker, move |broker| {

@@ -3,16 +3,15 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
-use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Json, Router};
 use serde_json::{Value, json};
 use stoa_server::{Asker, Broker, Millis, Sequence, UnackedView};
 
 use crate::auth::Caller;
-use crate::bad_request;
-use crate::contents::{Site, check_vhost, in_turn, wanted};
+use crate::contents::{Refusal, Site, check_vhost, in_turn, wanted};
 use crate::query::Query;
+use crate::{Failure, bad_request};
 
 pub(crate) fn routes() -> Router<Arc<Broker>> {
     Router::new().route("/api/queues/{vhost}/{name}/unacked", get(list))
@@ -23,7 +22,7 @@ pub(crate) async fn list(
     Extension(caller): Extension<Caller>,
     Path((vhost, name)): Path<(String, String)>,
     query: Query,
-) -> Result<Json<Value>, Response> {
+) -> Result<Json<Value>, Refusal> {
     let from = query.get("from").map(place).transpose()?;
     let count = wanted(&query.without("from"))?.count;
     check_vhost(&caller, &broker, &vhost)?;
@@ -42,10 +41,10 @@ pub(crate) async fn list(
 }
 
 /// Where a page begins, as the one before said it: a time and an id.
-fn place(text: &str) -> Result<(Millis, Sequence), Response> {
+fn place(text: &str) -> Result<(Millis, Sequence), Failure> {
     let parts = text.split_once('-');
     let place = parts.and_then(|(since, sequence)| Some((Millis(since.parse().ok()?), Sequence(sequence.parse().ok()?))));
-    place.ok_or_else(|| bad_request(format!("from is not what next has said: {text}")).into_response())
+    place.ok_or_else(|| bad_request(format!("from is not what next has said: {text}")))
 }
 
 /// A message that is held.
