@@ -116,7 +116,7 @@ fn a_claim_that_fails_leaves_a_message_as_it_was() {
     t.expect(&["1 <- 0 again after 1", "1 <- 1"]);
     t.advance(9001);
     t.expect_counts(0, 2);
-    assert_eq!(t.claim(&[2]), [], "it has expired");
+    assert!(t.claim(&[2]).is_empty(), "it has expired");
 }
 
 #[test]
