@@ -8,11 +8,13 @@
 //! kind u8 = 2 settled    queue u64  first u64  count u64
 //! kind u8 = 3 topology   key size u32  value size u32 (u32::MAX: the key is deleted)  key...  value...
 //! kind u8 = 4 body       id u64  size u32  octets...
+//! kind u8 = 7 stands     queue u64  first u64  count u64  stage u8  returns u32  until u64 (`shard/standing.rs`)
 //! ```
 //! Integers are little-endian. A kind is never used again for something else (invariant 8).
 
 use crate::ids::{BodyId, QueueId, Sequence};
 use crate::record::Records;
+use crate::shard::Standing;
 
 /// The octets that say what kind of record follows.
 mod kind {
@@ -20,6 +22,7 @@ mod kind {
     pub(super) const SETTLED: u8 = 2;
     pub(super) const TOPOLOGY: u8 = 3;
     pub(super) const BODY: u8 = 4;
+    pub(super) const STANDS: u8 = 7;
 }
 
 /// One thing that happened and must outlive the process.
@@ -42,6 +45,17 @@ pub enum LogRecord<'a> {
         first: Sequence,
         /// How many, with consecutive sequences. Some may have been settled before, or never have been written.
         count: u64,
+    },
+    /// Messages came back, are dead or are under way: so they stand unless they are settled.
+    Stands {
+        /// The queue.
+        queue: QueueId,
+        /// The sequence of the first of them.
+        first: Sequence,
+        /// How many, with consecutive sequences. All of them were written, here or earlier; some may be settled later.
+        count: u64,
+        /// Where each of them stands.
+        standing: Standing,
     },
     /// A topology record changed (`topology::Change`).
     Topology {
@@ -83,6 +97,16 @@ impl<'a> LogWriter<'a> {
             LogRecord::Settled { queue, first, count } => {
                 self.position(kind::SETTLED, queue, first);
                 self.out.extend_from_slice(&count.to_le_bytes());
+            }
+            LogRecord::Stands {
+                queue,
+                first,
+                count,
+                standing,
+            } => {
+                self.position(kind::STANDS, queue, first);
+                self.out.extend_from_slice(&count.to_le_bytes());
+                self.out.extend_from_slice(&standing.encode());
             }
             LogRecord::Topology { key, value } => {
                 self.out.push(kind::TOPOLOGY);
@@ -174,6 +198,12 @@ impl<'a> Reader<'a> {
                 first: Sequence(self.u64()?),
                 count: self.u64()?,
             }),
+            kind::STANDS => Ok(LogRecord::Stands {
+                queue: QueueId(self.u64()?),
+                first: Sequence(self.u64()?),
+                count: self.u64()?,
+                standing: Standing::decode(&self.array()?).ok_or("says what is not known")?,
+            }),
             kind::TOPOLOGY => {
                 let (key_size, value_size) = (self.u32()? as usize, self.u32()?);
                 let key = self.take(key_size)?;
@@ -199,6 +229,8 @@ impl<'a> Reader<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::Millis;
+    use crate::shard::Stage;
 
     fn examples() -> Vec<LogRecord<'static>> {
         vec![
@@ -214,6 +246,15 @@ mod tests {
                 queue: QueueId(7),
                 first: Sequence(1),
                 count: 1 << 40,
+            },
+            LogRecord::Stands {
+                queue: QueueId(7),
+                first: Sequence(1),
+                count: 3,
+                standing: Standing {
+                    returns: 2,
+                    stage: Stage::Delayed(Millis(1 << 40)),
+                },
             },
             LogRecord::Topology {
                 key: b"key",

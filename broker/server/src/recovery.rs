@@ -136,7 +136,7 @@ fn restore_topology(store: &Store, position: CommitNumber) -> Result<Topology, R
         for record in log::read(commit) {
             match record {
                 Ok(LogRecord::Topology { key, value }) => drop(changes.insert(key.to_vec(), value.map(<[u8]>::to_vec))),
-                Ok(LogRecord::Messages { .. } | LogRecord::Settled { .. } | LogRecord::Body { .. }) => {}
+                Ok(LogRecord::Messages { .. } | LogRecord::Settled { .. } | LogRecord::Stands { .. } | LogRecord::Body { .. }) => {}
                 Err(error) => problem = problem.or(Some(error)),
             }
         }
@@ -209,7 +209,9 @@ fn replay(commit: &[u8], shards: &mut [Shard], bodies: &mut Bodies) -> Result<()
         match record? {
             LogRecord::Topology { .. } => {}
             LogRecord::Body { id, octets } => bodies.replay(id, octets),
-            record @ (LogRecord::Messages { queue, .. } | LogRecord::Settled { queue, .. }) => shard_of(shards, queue).replay(record),
+            record @ (LogRecord::Messages { queue, .. } | LogRecord::Settled { queue, .. } | LogRecord::Stands { queue, .. }) => {
+                shard_of(shards, queue).replay(record);
+            }
         }
     }
     Ok(())

@@ -1,12 +1,15 @@
 //! Messages of a lane that are neither settled nor with a consumer nor ready: dead ones that wait for their answer, those that are being moved, and
-//! returned ones that wait for their time. And how often messages came back. Most lanes have nothing of the kind.
+//! returned ones that wait for their time. And how often messages came back. Most lanes have nothing of the kind. What of it outlives a restart
+//! says `standing.rs`.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
-use crate::ids::Sequence;
+use crate::ids::{Millis, Sequence};
 use crate::shard::Reason;
 use crate::shard::bits::Bits;
+use crate::shard::run_map::RunMap;
 use crate::shard::runs::Runs;
+use crate::shard::standing::Standing;
 
 /// All reasons, each at its place in [`Aside::dead`].
 const REASONS: [Reason; 5] = [
@@ -26,20 +29,32 @@ pub(crate) struct Aside {
     dead: [Runs; 5],
     /// Those among them that were not handed out: each run in one chunk.
     pub(crate) letters: VecDeque<DeadRun>,
-    /// Those that came back and are not ready yet.
-    pub(crate) delayed: Runs,
+    /// Those that came back and are not ready yet, and when they are.
+    pub(crate) delayed: RunMap<Millis>,
     /// Those that somebody moves to another queue at this moment.
     pub(crate) claimed: Runs,
     /// How often those came back that did.
-    returns: BTreeMap<u64, u32>,
+    returns: RunMap<u32>,
+    /// Those of which the next commit tells the journal where they stand.
+    pub(crate) noted: Runs,
+    /// Where they stood at the last stop, while the journal is replayed.
+    pub(crate) restored: RunMap<Standing>,
 }
 
 impl Aside {
     /// Places in a chunk of `count` messages from `first` on.
     pub(crate) fn places(&self, first: Sequence, count: u16) -> Bits {
         let dead = self.dead.iter().filter(|runs| !runs.is_empty());
-        dead.chain([&self.delayed, &self.claimed])
-            .fold(Bits::default(), |bits, runs| bits.union(runs.places(first, count)))
+        dead.chain([&self.claimed])
+            .map(|runs| runs.places(first, count))
+            .chain((!self.delayed.is_empty()).then(|| self.delayed.places(first, count)))
+            .fold(Bits::default(), Bits::union)
+    }
+
+    /// The dead ones among them, by reason.
+    pub(crate) fn dead_places(&self, first: Sequence, count: u16) -> impl Iterator<Item = (Reason, Bits)> {
+        let dead = REASONS.into_iter().zip(&self.dead).filter(|(_, runs)| !runs.is_empty());
+        dead.map(move |(reason, runs)| (reason, runs.places(first, count)))
     }
 
     pub(crate) fn has_dead(&self) -> bool {
@@ -71,28 +86,45 @@ impl Aside {
         self.dead[reason as usize].remove(first, end);
     }
 
-    /// A message came back once more; how often that is.
-    pub(crate) fn count_return(&mut self, sequence: Sequence) -> u32 {
-        let returns = self.returns.entry(sequence.0).or_default();
-        *returns = returns.saturating_add(1);
-        *returns
+    /// These came back once more; how often that is, as runs.
+    pub(crate) fn count_returns(&mut self, first: Sequence, end: Sequence) -> Vec<(Sequence, Sequence, u32)> {
+        let before = self.returns.all_within(first, end);
+        let more = before
+            .into_iter()
+            .map(|(first, end, returns)| (first, end, returns.unwrap_or(0).saturating_add(1)));
+        let counted: Vec<_> = more.collect();
+        counted
+            .iter()
+            .for_each(|&(first, end, returns)| self.returns.set(first, end, returns));
+        counted
+    }
+
+    /// These came back so often.
+    pub(crate) fn set_returns(&mut self, first: Sequence, end: Sequence, returns: u32) {
+        if returns > 0 {
+            self.returns.set(first, end, returns);
+        }
     }
 
     /// How often the first of `first..end` came back, and where those end that came back as often.
-    pub(crate) fn returns(&self, first: Sequence, end: Sequence) -> (u32, Sequence) {
+    pub(crate) fn returns_of_first(&self, first: Sequence, end: Sequence) -> (u32, Sequence) {
         if self.returns.is_empty() {
             return (0, end);
         }
-        let of = |sequence: u64| self.returns.get(&sequence).copied().unwrap_or(0);
-        let returns = of(first.0);
-        let other = (first.0 + 1..end.0).find(|&sequence| of(sequence) != returns);
-        (returns, other.map_or(end, Sequence))
+        let (returns, end) = self.returns.first_within(first, end);
+        (returns.unwrap_or(0), end)
+    }
+
+    /// How often `first..end` came back, as runs.
+    pub(crate) fn returns(&self, first: Sequence, end: Sequence) -> impl Iterator<Item = (Sequence, Sequence, u32)> + use<> {
+        let runs = self.returns.all_within(first, end).into_iter();
+        runs.map(|(first, end, returns)| (first, end, returns.unwrap_or(0)))
     }
 
     /// How often these came back does not matter any more.
     pub(crate) fn forget_returns(&mut self, first: Sequence, end: Sequence) {
-        while let Some((&sequence, _)) = self.returns.range(first.0..end.0).next() {
-            self.returns.remove(&sequence);
+        if !self.returns.is_empty() {
+            self.returns.remove(first, end);
         }
     }
 
@@ -105,9 +137,8 @@ impl Aside {
                 .sum();
             assert_eq!(within, end.0 - first.0, "what is handed out is dead");
         }
-        assert!(
-            self.returns.keys().all(|&sequence| is_live(Sequence(sequence))),
-            "only what is there came back"
-        );
+        let mut returned = self.returns.iter().flat_map(|(first, end, _)| first.0..end.0);
+        assert!(returned.all(|sequence| is_live(Sequence(sequence))), "only what is there came back");
+        assert!(self.restored.is_empty(), "a start comes to its end");
     }
 }

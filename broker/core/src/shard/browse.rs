@@ -253,6 +253,6 @@ impl Lane {
 
     fn returns_of(&self, sequence: Sequence) -> u32 {
         let aside = self.aside.as_ref();
-        aside.map_or(0, |aside| aside.returns(sequence, sequence.plus(1)).0)
+        aside.map_or(0, |aside| aside.returns_of_first(sequence, sequence.plus(1)).0)
     }
 }

@@ -432,6 +432,7 @@ impl Chunk {
             gone,
             due,
             bodies,
+            standings: Vec::new(),
             apart: self.apart().filter(|apart| !apart.is_empty()).cloned().map(Box::new),
         }
     }

@@ -53,6 +53,7 @@ impl Lane {
             chunk.collect(|first, records| log.push(LogRecord::Messages { queue, first, records }));
         }
         self.uncollected_from = self.next;
+        self.collect_standings(log);
         self.settled.sort_unstable();
         let mut settled = self.settled.drain(..).peekable();
         while let Some((first, mut end)) = settled.next() {
@@ -121,6 +122,7 @@ impl Lane {
     /// Gives the store a chunk's index entry, and its value if that has grown since the store was given it.
     pub(crate) fn submit(&mut self, at: usize, effects: &mut impl Effects) {
         let (due, bodies) = self.outlook(at);
+        let standings = self.standings(at, Bits::of(0..self.chunks[at].count()));
         let chunk: &mut Chunk = &mut self.chunks[at];
         let grown = chunk.submitted < chunk.count();
         let data = if grown { chunk.share() } else { None };
@@ -130,7 +132,9 @@ impl Lane {
             chunk.state |= state::IN_FLIGHT;
         }
         chunk.state &= !state::ENTRY_OLD;
-        let entry = IndexEntry::Chunk(chunk.entry(self.durable, due, bodies));
+        let mut entry = chunk.entry(self.durable, due, bodies);
+        entry.standings = standings;
+        let entry = IndexEntry::Chunk(entry);
         effects.store(StoredChunk {
             queue: self.id.queue,
             first: chunk.first,

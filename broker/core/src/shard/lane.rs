@@ -74,7 +74,7 @@ impl Tally {
 }
 
 /// Messages are in the order of their sequences. Those below the cursor were taken: they are settled, unacked, returned, delayed or dead. Those
-/// from the cursor on are ready, or left on their own: settled or dead.
+/// from the cursor on are ready, or left on their own: settled or dead; or delayed, since before the last restart.
 #[derive(Debug)]
 pub(crate) struct Lane {
     pub(crate) id: LaneId,
@@ -97,6 +97,8 @@ pub(crate) struct Lane {
     pub(crate) measured: bool,
     /// Messages whose time ran out.
     pub(crate) expired: u64,
+    /// How often messages come back is counted, attempts that are under way included.
+    pub(crate) counted: bool,
 
     /// Settled since the last collect, and known to the journal or the table: first and end.
     pub(crate) settled: Vec<(Sequence, Sequence)>,
@@ -139,7 +141,7 @@ pub(crate) struct Next {
 }
 
 impl Lane {
-    pub(crate) fn new(id: LaneId, durable: bool, measured: bool) -> Self {
+    pub(crate) fn new(id: LaneId, durable: bool, measured: bool, counted: bool) -> Self {
         let start = id.start();
         Self {
             id,
@@ -153,6 +155,7 @@ impl Lane {
             aside: None,
             measured,
             expired: 0,
+            counted,
             settled: Vec::new(),
             uncollected_from: start,
             unstored_from: start,
@@ -272,7 +275,7 @@ impl Lane {
             let (returns, end) = self
                 .aside
                 .as_ref()
-                .map_or((0, end), |aside| aside.returns(first, end.min(self.chunks[at].end())));
+                .map_or((0, end), |aside| aside.returns_of_first(first, end.min(self.chunks[at].end())));
             let places = self.chunks[at].places(first, end);
             return Some(Next {
                 lane: self.id.index,
@@ -296,17 +299,22 @@ impl Lane {
             }
             self.cursor = chunk.first.plus(places.start.into());
             let redelivered = self.cursor < self.redelivered_below;
-            let places = if redelivered {
-                chunk.places(self.cursor, self.redelivered_below.min(chunk.first.plus(places.end.into())))
-            } else {
-                places
-            };
+            let mut end = chunk.first.plus(places.end.into());
+            if redelivered {
+                end = end.min(self.redelivered_below);
+            }
+            let mut returns = 0;
+            if let Some(aside) = &self.aside {
+                // Before the last restart.
+                (returns, end) = aside.returns_of_first(self.cursor, end);
+            }
+            let places = places.start..chunk.index(end);
             return Some(Next {
                 lane: self.id.index,
                 at,
                 places,
                 redelivered,
-                returns: 0,
+                returns,
             });
         }
     }
@@ -322,10 +330,13 @@ impl Lane {
         let count = places.len() as u64;
         self.tally.ready -= count;
         if self.measured {
-            self.forget_bodies(at, Bits::of(places), count);
+            self.forget_bodies(at, Bits::of(places.clone()), count);
         }
         if self.durable {
             self.mark_unstored(common);
+            if self.counted {
+                self.note(at, Bits::of(places).without(settled), common);
+            }
         }
         self.tally.unacked += count - u64::from(settled.count());
         if !settled.is_empty() {
@@ -344,8 +355,10 @@ impl Lane {
             let start = self.chunks[at].first;
             for run in places.runs() {
                 self.returned.remove(start.plus(run.start.into()), start.plus(run.end.into()));
-                self.forget_returns(at, run);
             }
+        }
+        if self.aside.is_some() {
+            places.runs().for_each(|run| self.forget_returns(at, run));
         }
     }
 
@@ -480,6 +493,9 @@ impl Lane {
     /// Removes a chunk. Returns its first sequence if the store is to forget it.
     pub(crate) fn free(&mut self, at: usize, common: &mut Common) -> Option<Sequence> {
         self.set_due(at, NEVER, common);
+        if self.aside.is_some() {
+            self.forget_returns(at, 0..self.chunks[at].count());
+        }
         let chunk = if at == 0 {
             self.chunks.pop_front()?
         } else {

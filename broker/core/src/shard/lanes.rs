@@ -47,7 +47,14 @@ impl Lanes {
         if index == 0 {
             return;
         }
-        let (queue, durable, measured, first) = (self.first.id.queue, self.first.durable, self.first.measured, self.first.tally);
+        let Lane {
+            id,
+            durable,
+            measured,
+            counted,
+            tally: first,
+            ..
+        } = self.first;
         let more = self.more.get_or_insert_with(|| {
             let mut ready = Bits::default();
             if first.ready > 0 {
@@ -60,8 +67,10 @@ impl Lanes {
             })
         });
         if let Err(at) = more.place(index) {
-            more.lanes
-                .insert(at, Box::new(Lane::new(LaneId { queue, index }, durable, measured)));
+            more.lanes.insert(
+                at,
+                Box::new(Lane::new(LaneId { queue: id.queue, index }, durable, measured, counted)),
+            );
         }
     }
 

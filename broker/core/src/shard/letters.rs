@@ -128,6 +128,7 @@ impl Lane {
         for run in places.runs() {
             aside.bury((start.plus(run.start.into()), start.plus(run.end.into()), reason));
         }
+        self.note_dead(at, places, reason, common);
         self.mark_lettering(common);
     }
 

@@ -161,6 +161,15 @@ impl Lane {
         (0..self.chunks.len()).for_each(|at| self.recount(at));
     }
 
+    /// At a start a chunk on disk counts the bodies of all its unsettled messages: some of these are not ready.
+    pub(crate) fn estimate_bodies(&mut self, at: usize) {
+        let ready = u64::from(self.ready_places(at).count());
+        let chunk = &mut self.chunks[at];
+        let bodies = chunk.bodies * ready / u64::from(chunk.live()).max(1);
+        self.tally.bodies = self.tally.bodies + bodies - chunk.bodies;
+        chunk.bodies = bodies;
+    }
+
     /// Counts the bodies of a chunk's ready messages anew.
     pub(crate) fn recount(&mut self, at: usize) {
         let bodies = if self.measured { self.weigh(at, self.ready_places(at)) } else { 0 };

@@ -44,7 +44,9 @@ mod queue;
 mod recovery;
 mod removal;
 mod returns;
+mod run_map;
 mod runs;
+mod standing;
 pub mod stored;
 #[cfg(test)]
 mod tests;
@@ -57,6 +59,7 @@ pub use effects::{Consumer, Delivery, Effects, Letter, Reason};
 pub use histogram::{BUCKETS, Histogram};
 pub use latency::Latency;
 pub use recovery::Restored;
+pub use standing::{Stage, Standing};
 pub use stored::{ChunkEntry, HeadEntry, IndexEntry, StoredChunk, StoredError};
 
 use std::sync::Arc;
@@ -106,6 +109,7 @@ impl Shard {
         if let Some(queue) = self.queues.get_mut(&queue) {
             queue.settings = settings;
             queue.configure_consumers(&mut self.common);
+            queue.configure_returns();
             queue.configure_limits(&mut self.common);
             queue.configure_expiry(&mut self.common);
         }

@@ -14,6 +14,7 @@ use crate::shard::fit::split;
 use crate::shard::lane::{Lane, LaneId, Next, Tally, lane_of};
 use crate::shard::lanes::Lanes;
 use crate::shard::latency::{Latency, Probe};
+use crate::shard::returns::counts_returns;
 
 /// Room that is kept for records that are rewritten on their way in.
 const SCRATCH_MAX: usize = 1 << 16;
@@ -43,13 +44,14 @@ impl Queue {
         let first = LaneId { queue: spec.id, index: 0 };
         let subscribers = Subscribers::new(is_single_active(spec.settings.as_ref()));
         let measured = spec.settings.as_ref().is_some_and(|settings| settings.bytes_max.is_some());
+        let counted = spec.settings.as_deref().is_some_and(counts_returns);
         Self {
             id: spec.id,
             durable: spec.durable,
             auto_delete: spec.auto_delete,
             settings: spec.settings,
             subscribers,
-            lanes: Lanes::new(Lane::new(first, spec.durable, measured)),
+            lanes: Lanes::new(Lane::new(first, spec.durable, measured, counted)),
             used_at: Millis(0),
             expiry: None,
             probe: Probe::None,

@@ -74,11 +74,24 @@ impl Shard {
                     });
                 }
             }
+            LogRecord::Stands {
+                queue,
+                first,
+                count,
+                standing,
+            } => {
+                if let Some(queue) = self.queues.get_mut(&queue) {
+                    let (end, common) = (first.plus(count), &mut self.common);
+                    queue
+                        .lanes
+                        .update(lane_of(first), |lane| lane.replay_standing(first, end, standing, common));
+                }
+            }
             LogRecord::Topology { .. } | LogRecord::Body { .. } => {}
         }
     }
 
-    /// The journal is at its end: everything that is there is ready, and may have been delivered before.
+    /// The journal is at its end: everything that is there is ready, unless it is known to wait or to be dead, and may have been delivered before.
     pub fn recovered(&mut self) {
         self.recover(|lane| lane.next);
     }
@@ -100,8 +113,9 @@ impl Shard {
         self.common.uncollected.clear();
         let common = &mut self.common;
         for queue in self.queues.values_mut() {
+            let limit = queue.settings.as_ref().and_then(|settings| settings.delivery_limit);
             queue.lanes.update_all(|lane| {
-                lane.recover(common);
+                lane.recover(limit.unwrap_or(u32::MAX), common);
                 lane.redelivered_below = delivered_below(lane);
                 if lane.redelivered_below > lane.head.taken {
                     lane.mark_unstored(common);
@@ -143,6 +157,9 @@ impl Lane {
         self.chunks.insert(at, chunk);
         self.chunks[at].due = NEVER;
         self.set_due(at, due, common);
+        for (run, standing) in &entry.standings {
+            self.remember(at, Bits::of(run.clone()).without(entry.gone), *standing);
+        }
         Ok(Restored::Kept)
     }
 
@@ -248,7 +265,7 @@ impl Lane {
         self.settled = unlogged;
     }
 
-    fn recover(&mut self, common: &mut Common) {
+    fn recover(&mut self, delivery_limit: u32, common: &mut Common) {
         self.is_uncollected = false;
         if !self.settled.is_empty() {
             self.mark_uncollected(common);
@@ -261,11 +278,14 @@ impl Lane {
             }
             self.tally.ready += u64::from(chunk.live());
         }
+        self.resume_standings(delivery_limit, common);
         if self.measured {
             // What the index does not say is not known yet.
             for at in 0..self.chunks.len() {
                 if self.chunks[at].is_resident() || self.chunks[at].bodies == 0 {
                     self.recount(at);
+                } else if self.aside.is_some() {
+                    self.estimate_bodies(at);
                 }
             }
         }

@@ -31,13 +31,17 @@ impl Terms {
             RetryOf::Failed => cause == ReturnCause::Lost,
             RetryOf::Returned => cause == ReturnCause::GivenBack,
         };
-        let counts = settings.counts_deliveries || settings.delivery_limit.is_some() || settings.retry.is_some();
-        (counts && cause != ReturnCause::Undelivered).then(|| Self {
+        (counts_returns(settings) && cause != ReturnCause::Undelivered).then(|| Self {
             limit: settings.delivery_limit.unwrap_or(u32::MAX),
             retry: settings.retry.filter(retries),
             keep,
         })
     }
+}
+
+/// Whether a queue with these settings counts how often messages come back.
+pub(crate) fn counts_returns(settings: &Settings) -> bool {
+    settings.counts_deliveries || settings.delivery_limit.is_some() || settings.retry.is_some()
 }
 
 /// How long a message waits that came back for the `returns`-th time.
@@ -59,6 +63,14 @@ fn delay_ms(retry: &Retry, returns: u32) -> u64 {
 }
 
 impl Queue {
+    /// What the queue is set to do has changed, as far as counting goes.
+    pub(crate) fn configure_returns(&mut self) {
+        let counted = self.settings.as_deref().is_some_and(counts_returns);
+        if counted != self.lanes.current().counted {
+            self.lanes.update_all(|lane| lane.counted = counted);
+        }
+    }
+
     /// Unacked messages come back.
     pub(crate) fn requeue(&mut self, first: Sequence, count: u32, cause: ReturnCause, common: &mut Common, effects: &mut impl Effects) {
         let keep = keeps_dead(self.settings.as_ref());
@@ -105,7 +117,9 @@ impl Lane {
         }
         let start = self.chunks[at].first;
         for run in places.runs() {
-            self.returned.insert(start.plus(run.start.into()), start.plus(run.end.into()));
+            // Those behind the cursor are ready by that.
+            let end = start.plus(run.end.into()).min(self.cursor);
+            self.returned.insert(start.plus(run.start.into()), end);
         }
         self.became_ready(at, places);
         self.due_again(at, places, common);
@@ -133,22 +147,23 @@ impl Lane {
         let start = self.chunks[at].first;
         let aside = self.aside.get_or_insert_default();
         let (mut ready, mut dead) = (Bits::default(), Bits::default());
-        for place in places.runs().flatten() {
-            let sequence = start.plus(place.into());
-            let returns = aside.count_return(sequence);
-            if returns > terms.limit {
-                dead.insert_one(place);
-            } else if let Some(delay) = terms.retry.map(|retry| delay_ms(&retry, returns)).filter(|&delay| delay > 0) {
-                let (queue, end) = (self.id.queue, sequence.plus(1));
-                let at = Millis(common.now.0.saturating_add(delay));
-                let what = What::Return(sequence, end);
-                aside.delayed.insert(sequence, end);
-                self.tally.delayed += 1;
-                common.timers.insert(Timer { at, queue, what });
-            } else {
-                ready.insert_one(place);
+        for run in places.runs() {
+            for (first, end, returns) in aside.count_returns(start.plus(run.start.into()), start.plus(run.end.into())) {
+                let places = Bits::of(self.chunks[at].places(first, end));
+                if returns > terms.limit {
+                    dead.insert(places);
+                } else if let Some(delay) = terms.retry.map(|retry| delay_ms(&retry, returns)).filter(|&delay| delay > 0) {
+                    let (queue, what) = (self.id.queue, What::Return(first, end));
+                    let at = Millis(common.now.0.saturating_add(delay));
+                    aside.delayed.set(first, end, at);
+                    self.tally.delayed += end.0 - first.0;
+                    common.timers.insert(Timer { at, queue, what });
+                } else {
+                    ready.insert(places);
+                }
             }
         }
+        self.note(at, places, common);
         self.give_back(at, ready, common);
         if !dead.is_empty() {
             dead.runs().for_each(|run| self.forget_returns(at, run));
@@ -158,7 +173,7 @@ impl Lane {
 
     fn end_delay(&mut self, first: Sequence, end: Sequence, common: &mut Common) -> u32 {
         let Some(aside) = &mut self.aside else { return 0 };
-        let runs: Vec<_> = aside.delayed.within(first, end).collect();
+        let runs: Vec<_> = aside.delayed.within(first, end).map(|(first, end, _)| (first, end)).collect();
         let mut count = 0;
         for (first, end) in runs {
             self.aside.iter_mut().for_each(|aside| aside.delayed.remove(first, end));

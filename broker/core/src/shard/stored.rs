@@ -8,6 +8,7 @@
 //!               then a bit a message: set = listed  then for each listed message: body u64  size u64
 //! index entry   version u8 = 1  kind u8 = 4 timed  count u16  bytes u32  due u64  bodies u64  then a bit a message: set = gone
 //! index entry   version u8 = 1  kind u8 = 5 timed  count u16  bytes u32  due u64  bodies u64  then as in kind 3
+//! index entry   version u8 = 1  kind u8 = 7 parts  as kind 5, then parts: tag u8  size u32  `size` octets
 //! head entry    version u8 = 1  kind u8 = 2 head   0 u16      0 u32      next u64  taken u64
 //! ```
 //! The entry of a chunk is of kind 3 if the body of any unsettled message lies apart, and lists those messages, so that nobody need read the
@@ -16,16 +17,21 @@
 //! Kinds 4 and 5 are those of queues that need to know when messages are due or how large their bodies are. `due` is a time before which no
 //! message that is not gone is due (`u64::MAX`: none ever), `bodies` the octets of the bodies of those that are not gone.
 //!
+//! Kind 7 is for what only some chunks have. Part 1 says where messages stand that came back or are dead (`standing.rs`), in runs of the same
+//! standing: first place u8, last place u8, standing. Kind 6 is not used.
+//!
 //! All other integers are little-endian. The head entry of a lane lies at the sequence before its first message; that
 //! of lane 0 at `u64::MAX`. A kind or a version is never used again
 //! for something else (invariant 8).
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::ids::{Millis, QueueId, Sequence};
 use crate::record::BodyRef;
 use crate::shard::apart::Apart;
 use crate::shard::bits::Bits;
+use crate::shard::standing::{STANDING, Standing};
 use crate::shard::timers::NEVER;
 
 /// The octets before the records in a chunk's value, and in memory.
@@ -53,7 +59,16 @@ mod kind {
     pub(super) const APART: u8 = 3;
     pub(super) const TIMED: u8 = 4;
     pub(super) const TIMED_APART: u8 = 5;
+    pub(super) const PARTS: u8 = 7;
 }
+
+/// The parts of an entry of kind [`PARTS`](kind::PARTS).
+mod part {
+    pub(super) const STANDINGS: u8 = 1;
+}
+
+/// Octets of a run of messages in the part of the standings.
+const STANDING_RUN: usize = 2 + STANDING;
 
 /// What the store is asked to put: one index entry, and the chunk's value unless the table has it as it is.
 #[derive(Clone, Debug)]
@@ -111,6 +126,8 @@ pub struct ChunkEntry {
     pub(crate) bodies: u64,
     /// Whose bodies lie apart; absent if there is none.
     pub(crate) apart: Option<Box<Apart>>,
+    /// Where those stand that are not simply ready, and those that came back.
+    pub(crate) standings: Vec<(Range<u16>, Standing)>,
 }
 
 /// A lane's sequences. All messages below `next` that are not in the table are settled, whatever an older journal says.
@@ -145,6 +162,9 @@ pub enum StoredError {
     /// An index entry of a kind that is not known.
     #[error("index entry of kind {0} is not known; was this directory written by a newer Stoa?")]
     Kind(u8),
+    /// A part of an index entry that is not known, or says what is not known.
+    #[error("part {0} of an index entry is not known; was this directory written by a newer Stoa?")]
+    Part(u8),
     /// The checksum does not match the records.
     #[error("the checksum is {found:08x}, not {expected:08x}")]
     Checksum {
@@ -196,17 +216,22 @@ impl IndexEntry {
                 out.extend_from_slice(&entry.count.to_le_bytes());
                 out.extend_from_slice(&entry.bytes.to_le_bytes());
                 let octets = gone_octets(entry.count);
-                let timed = entry.due != NEVER || entry.bodies > 0;
+                let parts = !entry.standings.is_empty();
+                let timed = entry.due != NEVER || entry.bodies > 0 || parts;
                 if timed {
                     out[1] = kind::TIMED;
                     out.extend_from_slice(&entry.due.0.to_le_bytes());
                     out.extend_from_slice(&entry.bodies.to_le_bytes());
                 }
-                if let Some(apart) = &entry.apart {
+                if parts {
+                    out[1] = kind::PARTS;
+                    let none = Apart::default();
+                    let apart = entry.apart.as_deref().unwrap_or(&none);
+                    entry.push_bits(apart, &mut out);
+                    entry.push_standings(&mut out);
+                } else if let Some(apart) = &entry.apart {
                     out[1] = if timed { kind::TIMED_APART } else { kind::APART };
-                    out.extend(entry.gone.octets().take(octets));
-                    out.extend(apart.places().octets().take(octets));
-                    out.extend(apart.refs().iter().flat_map(|body| body.encode()));
+                    entry.push_bits(apart, &mut out);
                 } else if timed || !entry.gone.is_empty() {
                     out.extend(entry.gone.octets().take(octets));
                 }
@@ -236,7 +261,7 @@ impl IndexEntry {
             return Err(StoredError::Version(version));
         }
         match kind {
-            kind::CHUNK | kind::APART | kind::TIMED | kind::TIMED_APART => {
+            kind::CHUNK | kind::APART | kind::TIMED | kind::TIMED_APART | kind::PARTS => {
                 let count = u16::from_le_bytes([c0, c1]);
                 if count == 0 || count > 256 {
                     return Err(StoredError::Count {
@@ -245,7 +270,8 @@ impl IndexEntry {
                     });
                 }
                 let octets = gone_octets(count);
-                let timed = kind == kind::TIMED || kind == kind::TIMED_APART;
+                let parts = kind == kind::PARTS;
+                let timed = kind == kind::TIMED || kind == kind::TIMED_APART || parts;
                 let (due, bodies, rest) = if timed {
                     let (due, rest) = rest.split_first_chunk::<8>().ok_or(size(24 + octets))?;
                     let (bodies, rest) = rest.split_first_chunk::<8>().ok_or(size(24 + octets))?;
@@ -254,14 +280,24 @@ impl IndexEntry {
                     (NEVER, 0, rest)
                 };
                 let before = value.len() - rest.len();
-                let (gone, apart) = if kind == kind::APART || kind == kind::TIMED_APART {
+                let mut standings = Vec::new();
+                let (gone, apart) = if kind == kind::APART || kind == kind::TIMED_APART || parts {
                     let (gone, rest) = rest.split_at_checked(octets).ok_or(size(before + 2 * octets))?;
                     let (places, refs) = rest.split_at_checked(octets).ok_or(size(before + 2 * octets))?;
                     let places = Bits::from_octets(places, count);
+                    let refs = if parts {
+                        let size_refs = size_of::<BodyRef>() * usize::from(places.count());
+                        let (refs, rest) = refs.split_at_checked(size_refs).ok_or(size(before + 2 * octets + size_refs))?;
+                        standings = read_parts(rest, count)?;
+                        refs
+                    } else {
+                        refs
+                    };
                     let (refs, odd) = refs.as_chunks();
                     let apart = Apart::new(places, refs.iter().map(BodyRef::decode).collect()).filter(|_| odd.is_empty());
                     let whole = before + 2 * octets + size_of::<BodyRef>() * usize::from(places.count());
-                    (gone, Some(Box::new(apart.ok_or(size(whole))?)))
+                    let apart = apart.ok_or(size(whole))?;
+                    (gone, (!parts || !apart.is_empty()).then(|| Box::new(apart)))
                 } else if rest.is_empty() && !timed || rest.len() == octets {
                     (rest, None)
                 } else {
@@ -274,6 +310,7 @@ impl IndexEntry {
                     due,
                     bodies,
                     apart,
+                    standings,
                 }))
             }
             kind::HEAD => {
@@ -287,6 +324,60 @@ impl IndexEntry {
             other => Err(StoredError::Kind(other)),
         }
     }
+}
+
+impl ChunkEntry {
+    /// Which messages are gone, whose bodies lie apart, and where.
+    fn push_bits(&self, apart: &Apart, out: &mut Vec<u8>) {
+        let octets = gone_octets(self.count);
+        out.extend(self.gone.octets().take(octets));
+        out.extend(apart.places().octets().take(octets));
+        out.extend(apart.refs().iter().flat_map(|body| body.encode()));
+    }
+
+    fn push_standings(&self, out: &mut Vec<u8>) {
+        out.push(part::STANDINGS);
+        out.extend_from_slice(&((self.standings.len() * STANDING_RUN) as u32).to_le_bytes());
+        for (run, standing) in &self.standings {
+            out.extend_from_slice(&[run.start as u8, (run.end - 1) as u8]);
+            out.extend_from_slice(&standing.encode());
+        }
+    }
+}
+
+/// Reads the parts of an entry of `count` messages.
+fn read_parts(mut rest: &[u8], count: u16) -> Result<Vec<(Range<u16>, Standing)>, StoredError> {
+    let mut standings = Vec::new();
+    let size = |expected, found| StoredError::Size { expected, found };
+    if rest.is_empty() {
+        return Err(size(5, 0));
+    }
+    while let Some((&tag, after)) = rest.split_first() {
+        let (octets, after) = after.split_first_chunk::<4>().ok_or(size(5, rest.len()))?;
+        let octets = u32::from_le_bytes(*octets) as usize;
+        let (part, after) = after.split_at_checked(octets).ok_or(size(5 + octets, rest.len()))?;
+        rest = after;
+        if tag != part::STANDINGS {
+            return Err(StoredError::Part(tag));
+        }
+        let (runs, odd) = part.as_chunks::<STANDING_RUN>();
+        if !odd.is_empty() {
+            return Err(size(octets - odd.len(), octets));
+        }
+        for run in runs {
+            let [first, last, standing @ ..] = run;
+            let places = u16::from(*first)..u16::from(*last) + 1;
+            let standing = Standing::decode(standing).ok_or(StoredError::Part(tag))?;
+            if places.is_empty() || places.end > count {
+                return Err(StoredError::Count {
+                    expected: count,
+                    found: places.end,
+                });
+            }
+            standings.push((places, standing));
+        }
+    }
+    Ok(standings)
 }
 
 fn gone_octets(count: u16) -> usize {
@@ -333,6 +424,7 @@ pub(crate) fn verify(value: &[u8], count: u16, bytes: u32) -> Result<(), StoredE
 mod tests {
     use super::*;
     use crate::ids::BodyId;
+    use crate::shard::standing::Stage;
 
     fn entry(gone: Bits, apart: Option<Apart>) -> IndexEntry {
         IndexEntry::Chunk(ChunkEntry {
@@ -342,6 +434,7 @@ mod tests {
             due: NEVER,
             bodies: 0,
             apart: apart.map(Box::new),
+            standings: Vec::new(),
         })
     }
 
@@ -352,11 +445,23 @@ mod tests {
         }
     }
 
+    fn standing(runs: &[(Range<u16>, Standing)], entry: IndexEntry) -> IndexEntry {
+        match entry {
+            IndexEntry::Chunk(entry) => IndexEntry::Chunk(ChunkEntry {
+                standings: runs.to_vec(),
+                ..entry
+            }),
+            head => head,
+        }
+    }
+
     fn examples() -> Vec<(IndexEntry, Vec<u8>)> {
         let body = |id| BodyRef {
             id: BodyId(id),
             size: 0x1_0000,
         };
+        let of = |returns, stage| Standing { returns, stage };
+        let (came_back, under_way) = (of(5, Stage::Ready), of(1, Stage::UnderWay));
         let mut places = Bits::of(1..2);
         places.insert_one(9);
         let listed = |gone: Bits| entry(gone, Apart::new(places, vec![body(5), body(6)]));
@@ -385,6 +490,29 @@ mod tests {
                     &[0xff; 8],
                     &[7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 2],
                     &refs,
+                ]
+                .concat(),
+            ),
+            (
+                standing(&[(0..1, came_back), (3..10, under_way)], entry(Bits::of(7..9), None)),
+                [
+                    &[1, 7, 10, 0, 0x34, 0x12, 0, 0][..],
+                    &[0xff; 8],
+                    &[0; 8],
+                    &[0x80, 1, 0, 0, 1, 30, 0, 0, 0],
+                    &[0, 0, 2, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+                    &[3, 9, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+                ]
+                .concat(),
+            ),
+            (
+                standing(&[(9..10, under_way)], timed(Millis(3), 7, listed(Bits::default()))),
+                [
+                    &[
+                        1, 7, 10, 0, 0x34, 0x12, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 2,
+                    ][..],
+                    &refs,
+                    &[1, 15, 0, 0, 0, 9, 9, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
                 ]
                 .concat(),
             ),

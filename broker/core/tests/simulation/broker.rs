@@ -414,6 +414,10 @@ impl Broker {
                         self.seen.saw("replay settled");
                         self.shard(queue).0.replay(record);
                     }
+                    LogRecord::Stands { queue, .. } => {
+                        self.seen.saw("replay standings");
+                        self.shard(queue).0.replay(record);
+                    }
                     LogRecord::Body { id, octets } => {
                         self.seen.saw("replay body");
                         self.bodies.borrow_mut().found(id, octets, false);

@@ -12,6 +12,7 @@ mod disk;
 mod moves;
 mod oracle;
 mod rng;
+mod stands;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -20,7 +21,7 @@ const SEEDS: u64 = 1000;
 const STEPS: usize = 250;
 
 /// What must happen in a whole run, for it to prove anything.
-const SEEN: [&str; 46] = [
+const SEEN: [&str; 49] = [
     "body comes back",
     "body is deleted",
     "body is dropped",
@@ -28,6 +29,7 @@ const SEEN: [&str; 46] = [
     "body is stored",
     "browse",
     "browse what is on disk",
+    "came back before a restart",
     "cancelled",
     "claim",
     "clean stop",
@@ -40,6 +42,7 @@ const SEEN: [&str; 46] = [
     "dead: expired",
     "dead: maxlen",
     "dead: rejected",
+    "dead since before a restart",
     "deliver",
     "deliver a body",
     "flush",
@@ -59,6 +62,7 @@ const SEEN: [&str; 46] = [
     "replay body",
     "replay messages",
     "replay settled",
+    "replay standings",
     "restore",
     "roll back",
     "stall",

@@ -7,6 +7,8 @@ use stoa_core::ids::{Millis, QueueId};
 use stoa_core::settings::{RetryOf, Settings};
 use stoa_core::shard::{MessageState, Reason, ReturnCause};
 
+use crate::stands::Stands;
+
 /// A message in one queue.
 #[derive(Debug, Clone)]
 pub struct Message {
@@ -23,12 +25,10 @@ pub struct Message {
     pub delivered: bool,
     /// When it expires, or goes on.
     pub due: Option<Millis>,
-    /// How often it came back, as far as its queue counts that.
-    pub returns: u32,
+    /// How often it came back, as far as its queue counts that, until when it waits, and why it is dead.
+    pub stands: Stands,
     /// It was dead when the broker stopped: others behind it may have been delivered, so it may say that it was.
     pub passed: bool,
-    /// It is not delivered before.
-    pub not_before: Millis,
     /// Handed out as a dead letter, and not answered.
     pub offered: bool,
     pub fate: Fate,
@@ -67,6 +67,9 @@ pub struct Oracle {
     queues: HashMap<QueueId, Set>,
     /// Messages with a priority above 0.
     priorities: usize,
+    /// Messages of which was found after a restart that they had come back before it, and that they were dead.
+    pub counted: u64,
+    pub dead_again: u64,
 }
 
 /// What a queue is set to do, and whether it ever had limits, or messages left it without a trace.
@@ -75,6 +78,13 @@ struct Set {
     settings: Settings,
     limited: bool,
     silent: bool,
+}
+
+impl Set {
+    fn counts(&self) -> bool {
+        let settings = &self.settings;
+        settings.counts_deliveries || settings.delivery_limit.is_some() || settings.retry.is_some()
+    }
 }
 
 impl Oracle {
@@ -91,9 +101,15 @@ impl Oracle {
         message.due.is_some_and(|due| due <= self.now) || self.queues[&message.queue].limited
     }
 
+    /// A message may have been dead when the broker started, or have died then.
+    fn may_be_dead(&self, message: &Message) -> bool {
+        let limit = self.queues[&message.queue].settings.delivery_limit;
+        message.stands.perhaps_dead.is_some() || message.stands.may_die(limit)
+    }
+
     /// A message may be gone without anybody having been told.
     fn may_vanish(&self, message: &Message) -> bool {
-        self.queues[&message.queue].silent && (message.fate == Fate::Dead || self.may_leave(message))
+        self.queues[&message.queue].silent && (message.fate == Fate::Dead || self.may_leave(message) || self.may_be_dead(message))
     }
 
     /// The queue took these not in.
@@ -110,7 +126,9 @@ impl Oracle {
         let set = &self.queues[&message.queue];
         let is_due = message.due.is_some_and(|due| due <= self.now);
         let right = match (message.fate, reason) {
-            (Fate::Dead, _) => true,
+            (Fate::Dead, _) => message.stands.dead.is_none_or(|dead| dead == reason),
+            (Fate::Ready | Fate::Maybe, _) if message.stands.dead == Some(reason) || message.stands.perhaps_dead == Some(reason) => true,
+            (Fate::Ready | Fate::Maybe, Reason::DeliveryLimit) => message.stands.may_die(set.settings.delivery_limit),
             (Fate::Ready | Fate::Maybe, Reason::Expired) => is_due && !set.settings.delays,
             (Fate::Ready | Fate::Maybe, Reason::Due) => is_due && set.settings.delays,
             (Fate::Ready | Fate::Maybe, Reason::MaxLength) => set.limited,
@@ -119,8 +137,10 @@ impl Oracle {
         assert!(right, "message {id} left as {reason:?}: {message:?}");
         assert!(!message.offered, "message {id} is offered once at a time");
         let message = &mut self.messages[id];
+        self.dead_again += u64::from(message.fate == Fate::Dead && message.stands.uncertain);
         message.offered = true;
         message.fate = Fate::Dead;
+        message.stands.dead.get_or_insert(reason);
     }
 
     /// A letter is answered.
@@ -137,7 +157,7 @@ impl Oracle {
     /// A consumer refused it for good.
     pub fn rejected(&mut self, id: usize, epoch: u64) {
         assert_eq!(self.messages[id].fate, Fate::Unacked);
-        self.leaves(id, epoch);
+        self.leaves(id, Reason::Rejected, epoch);
     }
 
     /// Somebody who looks at the queue sees it there.
@@ -145,7 +165,10 @@ impl Oracle {
         let message = &self.messages[id];
         assert_eq!(message.queue, queue, "message {id} is in the queue that it was routed to");
         let right = match message.fate {
-            Fate::Ready | Fate::Maybe => state != MessageState::Unacked && (state != MessageState::Dead || self.may_leave(message)),
+            Fate::Ready | Fate::Maybe => {
+                let may_be_dead = || self.may_leave(message) || self.may_be_dead(message) || message.stands.dead.is_some();
+                state != MessageState::Unacked && (state != MessageState::Dead || may_be_dead())
+            }
             Fate::Unacked => state == MessageState::Unacked,
             Fate::Dead => state == MessageState::Dead,
             Fate::Settled { .. } | Fate::Gone => false,
@@ -174,15 +197,17 @@ impl Oracle {
     pub fn released(&mut self, id: usize, gone: bool, epoch: u64) {
         let message = &mut self.messages[id];
         assert_eq!(message.fate, Fate::Dead);
-        message.not_before = Millis(0);
+        message.stands.undelayed();
         message.fate = if gone { Fate::Settled { epoch } } else { Fate::Ready };
         self.settled.extend(gone.then_some(id));
     }
 
-    fn leaves(&mut self, id: usize, epoch: u64) {
+    fn leaves(&mut self, id: usize, reason: Reason, epoch: u64) {
         let message = &mut self.messages[id];
         if self.queues[&message.queue].settings.dead_letter.is_some() {
             message.fate = Fate::Dead;
+            message.stands.dead = Some(reason);
+            message.stands.note(0, epoch);
         } else {
             message.fate = Fate::Settled { epoch };
             self.settled.push(id);
@@ -198,7 +223,8 @@ impl Oracle {
     pub fn delivered(&mut self, id: usize, queue: QueueId, (redelivered, returns): (bool, u32), no_ack: bool, epoch: u64) {
         let priority = self.messages[id].priority;
         let overtaken = |other: &Message| {
-            let waits = other.queue == queue && other.fate == Fate::Ready && other.not_before == Millis(0);
+            let waits =
+                other.queue == queue && other.fate == Fate::Ready && other.stands.not_before == Millis(0) && !other.stands.uncertain;
             waits && other.priority > priority && !self.may_leave(other)
         };
         assert!(
@@ -206,10 +232,12 @@ impl Oracle {
             "message {id} overtook one of higher priority"
         );
         let now = self.now;
+        let counts = self.queues[&queue].counts();
         let message = &mut self.messages[id];
         assert!(message.due.is_none_or(|due| due >= now), "message {id} is delivered too late");
-        assert!(message.not_before <= now, "message {id} is delivered too early");
-        assert_eq!(message.returns, returns, "message {id} came back as often as it says");
+        assert!(message.stands.not_before <= now, "message {id} is delivered too early");
+        self.counted += u64::from(message.stands.uncertain && returns > 0);
+        message.stands.delivered(returns, counts && !no_ack, epoch);
         assert_eq!(message.queue, queue, "message {id} is in the queue that it was routed to");
         match message.fate {
             Fate::Ready | Fate::Maybe => {}
@@ -238,22 +266,27 @@ impl Oracle {
         let message = &mut self.messages[id];
         assert_eq!(message.fate, Fate::Unacked);
         message.fate = Fate::Ready;
-        let settings = &self.queues[&message.queue].settings;
-        let counts = settings.counts_deliveries || settings.delivery_limit.is_some() || settings.retry.is_some();
-        if cause == ReturnCause::Undelivered || !counts {
+        let set = &self.queues[&message.queue];
+        let settings = &set.settings;
+        if !set.counts() {
             return;
         }
-        message.returns += 1;
-        if settings.delivery_limit.is_some_and(|limit| message.returns > limit) {
-            message.returns = 0;
-            return self.leaves(id, epoch);
+        if cause == ReturnCause::Undelivered {
+            return message.stands.note(message.stands.returns, epoch);
+        }
+        message.stands.returns += 1;
+        let returns = message.stands.returns;
+        if settings.delivery_limit.is_some_and(|limit| returns > limit) {
+            message.stands.returns = 0;
+            return self.leaves(id, Reason::DeliveryLimit, epoch);
         }
         if let Some(retry) = settings.retry
             && (retry.of == RetryOf::All || (retry.of == RetryOf::Failed) == (cause == ReturnCause::Lost))
         {
-            let delay = (retry.min_ms * u64::from(message.returns)).min(retry.max_ms);
-            message.not_before = Millis(self.now.0 + delay);
+            let delay = (retry.min_ms * u64::from(returns)).min(retry.max_ms);
+            message.stands.not_before = Millis(self.now.0 + delay);
         }
+        message.stands.note(returns, epoch);
     }
 
     /// All ready messages of a queue were settled.
@@ -267,7 +300,7 @@ impl Oracle {
             }
             match message.fate {
                 // It may be dead, and stays then.
-                Fate::Ready if self.may_leave(message) => {
+                Fate::Ready if self.may_leave(message) || self.may_be_dead(message) => {
                     maybe += 1;
                     self.messages[id].fate = Fate::Maybe;
                     continue;
@@ -275,7 +308,7 @@ impl Oracle {
                 Fate::Ready => ready += 1,
                 Fate::Maybe => {
                     maybe += 1;
-                    if self.may_leave(message) {
+                    if self.may_leave(message) || self.may_be_dead(message) || message.stands.dead.is_some() {
                         continue;
                     }
                 }
@@ -308,6 +341,7 @@ impl Oracle {
 
     pub fn durable(&mut self, epoch: u64) {
         self.durable = epoch;
+        self.messages.iter_mut().for_each(|message| message.stands.durable(epoch));
         let messages = &mut self.messages;
         self.settled.retain(|&id| match messages[id].fate {
             Fate::Settled { epoch: settled } if settled <= epoch => {
@@ -320,11 +354,13 @@ impl Oracle {
 
     /// What is settled now will be durable once the checkpoint that begins now is flushed.
     pub fn begin_checkpoint(&mut self) {
+        self.messages.iter_mut().for_each(|message| message.stands.begin_checkpoint());
         let settled = |id: &usize| matches!(self.messages[*id].fate, Fate::Settled { .. });
         self.checkpoint = self.settled.iter().copied().filter(settled).collect();
     }
 
     pub fn end_checkpoint(&mut self) {
+        self.messages.iter_mut().for_each(|message| message.stands.end_checkpoint());
         for id in std::mem::take(&mut self.checkpoint) {
             self.messages[id].fate = Fate::Gone;
         }
@@ -338,15 +374,17 @@ impl Oracle {
         let passed: Vec<_> = self
             .messages
             .iter()
-            .map(|message| message.fate == Fate::Dead || self.may_leave(message))
+            .map(|message| message.fate == Fate::Dead || self.may_leave(message) || self.may_be_dead(message))
             .collect();
         for (message, passed) in self.messages.iter_mut().zip(passed) {
             message.passed |= passed;
+            let dead = message.stands.restarted(clean);
             // Nobody was told if its queue let it go because there was no dead-letter exchange any more.
             if message.fate == Fate::Dead && self.queues[&message.queue].silent {
                 message.fate = Fate::Maybe;
             }
             message.fate = match message.fate {
+                Fate::Dead if message.persistent && dead => Fate::Dead,
                 _ if !message.persistent => Fate::Gone,
                 Fate::Gone => Fate::Gone,
                 Fate::Settled { .. } if clean => Fate::Gone,
@@ -355,7 +393,7 @@ impl Oracle {
                 Fate::Ready | Fate::Unacked | Fate::Dead => Fate::Maybe,
             };
             message.delivered |= !clean;
-            (message.returns, message.not_before, message.offered) = (0, Millis(0), false);
+            message.offered = false;
         }
     }
 

@@ -22,6 +22,7 @@ mod recovery;
 mod removal;
 mod returns;
 mod settlement;
+mod standings;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -34,7 +35,7 @@ use crate::record::{self, Head, Records, flags};
 use crate::settings::{DeadLetterTo, Overflow, Retry, RetryOf, Settings};
 use crate::shard::stored::{self, HEAD};
 use crate::shard::{
-    Command, ConsumeError, Consumer, Delivery, Effects, GetOutcome, IndexEntry, Letter, QueueSpec, ReturnCause, Shard, ShardLimits,
+    Command, ConsumeError, Consumer, Delivery, Effects, GetOutcome, IndexEntry, Letter, QueueSpec, ReturnCause, Shard, ShardLimits, Stage,
     StoredChunk, StoredError,
 };
 
@@ -514,6 +515,17 @@ fn read_log(bytes: &[u8]) -> Vec<String> {
             format!("messages {first}..{end}")
         }
         LogRecord::Settled { first, count, .. } => format!("settled {first}..{}", first.plus(count)),
+        LogRecord::Stands {
+            first, count, standing, ..
+        } => {
+            let (end, returns) = (first.plus(count), standing.returns);
+            match standing.stage {
+                Stage::UnderWay => format!("under way {first}..{end}: {returns}"),
+                Stage::Ready => format!("returned {first}..{end}: {returns}"),
+                Stage::Delayed(until) => format!("delayed {first}..{end}: {returns} until {until}"),
+                Stage::Dead(reason) => format!("dead {first}..{end}: {}", reason.name()),
+            }
+        }
         LogRecord::Topology { .. } => "topology".into(),
         LogRecord::Body { id, .. } => format!("body {id}"),
     };

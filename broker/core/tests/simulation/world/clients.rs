@@ -8,6 +8,7 @@ use stoa_core::shard::{Command, Consumer, GetOutcome, ReturnCause};
 use super::{World, consumer};
 use crate::broker::{Delivered, ids};
 use crate::oracle::{Fate, Message};
+use crate::stands::Stands;
 
 /// How deliveries are given back.
 #[derive(Clone, Copy)]
@@ -84,8 +85,7 @@ impl World {
                     confirmed: false,
                     delivered: false,
                     due: [own_due, delay, ttl].into_iter().flatten().min(),
-                    returns: 0,
-                    not_before: Millis(0),
+                    stands: Stands::default(),
                     offered: false,
                     passed: false,
                     fate: Fate::Ready,

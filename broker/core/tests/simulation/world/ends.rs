@@ -174,6 +174,12 @@ impl World {
         for _ in 0..self.moves.drained() {
             self.broker.seen.saw("transactions that a crash cut short");
         }
+        for (times, what) in [
+            (self.oracle.counted, "came back before a restart"),
+            (self.oracle.dead_again, "dead since before a restart"),
+        ] {
+            (0..times).for_each(|_| self.broker.seen.saw(what));
+        }
         // The tables wait for what is in no commit yet.
         self.end_commit();
         self.broker.begin_commit();

@@ -1,12 +1,13 @@
 //! Transactions over several queues: messages that a client holds are acknowledged and published to other queues, as a whole.
 
-use stoa_core::ids::{DeliveryTag, Millis};
+use stoa_core::ids::DeliveryTag;
 use stoa_core::record::{self, Records, flags};
 use stoa_core::shard::Command;
 
 use super::World;
 use super::clients::How;
 use crate::oracle::{Fate, Message};
+use crate::stands::Stands;
 
 impl World {
     /// A client moves some of what it holds to another queue, or changes its mind.
@@ -57,8 +58,7 @@ impl World {
                 confirmed: false,
                 delivered: false,
                 due: None,
-                returns: 0,
-                not_before: Millis(0),
+                stands: Stands::default(),
                 offered: false,
                 passed: false,
                 fate: Fate::Ready,
