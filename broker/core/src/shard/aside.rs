@@ -2,7 +2,7 @@
 //! returned ones that wait for their time. And how often messages came back. Most lanes have nothing of the kind. What of it outlives a restart
 //! says `standing.rs`.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::ids::{Millis, Sequence};
 use crate::shard::Reason;
@@ -20,6 +20,9 @@ const REASONS: [Reason; 5] = [
     Reason::Due,
 ];
 
+/// When letters are handed out: by their turn, by when they were due where that is their reason, and by their place in the lane.
+type Turn = (u64, u64, Sequence);
+
 /// Consecutive messages that leave for the same reason.
 pub(crate) type DeadRun = (Sequence, Sequence, Reason);
 
@@ -27,8 +30,13 @@ pub(crate) type DeadRun = (Sequence, Sequence, Reason);
 pub(crate) struct Aside {
     /// Those that wait for [`Command::DeadLettered`](crate::shard::Command::DeadLettered), by reason.
     dead: [Runs; 5],
-    /// Those among them that were not handed out: each run in one chunk.
-    pub(crate) letters: VecDeque<DeadRun>,
+    /// Those among them that were not handed out, in the order in which they will be: each run in one chunk.
+    letters: BTreeMap<Turn, (Sequence, Reason)>,
+    /// What dies next has at least this turn, and has it since this time as far as it expires.
+    turn: u64,
+    turn_since: Millis,
+    /// Chunks that are being loaded because something in them has expired, and the turn of that: what has a later turn waits.
+    looking: BTreeSet<(u64, Sequence)>,
     /// Those that came back and are not ready yet, and when they are.
     pub(crate) delayed: RunMap<Millis>,
     /// Those that somebody moves to another queue at this moment.
@@ -65,11 +73,72 @@ impl Aside {
         self.dead.iter().map(Runs::count).sum::<u64>() + self.claimed.count()
     }
 
-    /// These are dead, and will be handed out.
-    pub(crate) fn bury(&mut self, run: DeadRun) {
-        let (first, end, reason) = run;
+    /// These are dead, and will be handed out in their turn.
+    pub(crate) fn bury(&mut self, (first, end, reason): DeadRun, (turn, order): (u64, u64)) {
         self.dead[reason as usize].insert(first, end);
-        self.letters.push_back(run);
+        self.letters.insert((turn, order, first), (end, reason));
+    }
+
+    /// The turn of what leaves for this reason now: a turn of its own, or, if it expires, that of all that is found to be expired at this time.
+    pub(crate) fn turn(&mut self, reason: Reason, chunk: Sequence, now: Millis) -> u64 {
+        if reason == Reason::Due {
+            return 0;
+        }
+        if let Some((turn, _)) = self.looked_at(chunk).filter(|_| reason == Reason::Expired) {
+            return turn;
+        }
+        if reason != Reason::Expired || self.turn_since < now {
+            self.turn += 1;
+        }
+        if reason == Reason::Expired {
+            self.turn_since = now;
+        }
+        self.turn
+    }
+
+    fn looked_at(&self, chunk: Sequence) -> Option<(u64, Sequence)> {
+        self.looking.iter().copied().find(|(_, looked)| *looked == chunk)
+    }
+
+    /// What has expired in this chunk is found out later, but has its turn now.
+    pub(crate) fn begin_look(&mut self, chunk: Sequence, now: Millis) {
+        let turn = self.turn(Reason::Expired, chunk, now);
+        self.looking.insert((turn, chunk));
+    }
+
+    /// It has been found out, or nobody will ask any more. True if others may have waited for that.
+    pub(crate) fn end_look(&mut self, chunk: Sequence) -> bool {
+        let looked = if self.looking.is_empty() { None } else { self.looked_at(chunk) };
+        looked.is_some_and(|looked| self.looking.remove(&looked)) && !self.letters.is_empty()
+    }
+
+    /// Whether something is to be handed out.
+    pub(crate) fn has_letters(&self) -> bool {
+        !self.letters.is_empty()
+    }
+
+    /// What is handed out next, unless it waits for others that are being loaded.
+    pub(crate) fn next_letter(&self) -> Option<DeadRun> {
+        let (&(turn, _, first), &(end, reason)) = self.letters.first_key_value()?;
+        let in_turn = self
+            .looking
+            .first()
+            .is_none_or(|&(looked, chunk)| turn < looked || turn == looked && first < chunk);
+        (in_turn || reason != Reason::Expired).then_some((first, end, reason))
+    }
+
+    /// That was handed out.
+    pub(crate) fn pop_letter(&mut self) {
+        self.letters.pop_first();
+    }
+
+    /// Dead ones that nobody took are handed out once more, each run in one chunk.
+    pub(crate) fn offer_again(&mut self, runs: impl IntoIterator<Item = DeadRun>) {
+        self.turn += 1;
+        let turn = self.turn;
+        for (first, end, reason) in runs {
+            self.letters.insert((turn, 0, first), (end, reason));
+        }
     }
 
     /// The dead ones of `first..end`.
@@ -129,14 +198,19 @@ impl Aside {
     }
 
     /// Every dead run that is to be handed out is dead, and counts are of messages that `is_live`.
-    pub(crate) fn invariants(&self, is_live: impl Fn(Sequence) -> bool) {
-        for &(first, end, reason) in &self.letters {
+    pub(crate) fn invariants(&self, is_live: impl Fn(Sequence) -> bool, is_looked_at: impl Fn(Sequence) -> bool) {
+        for (&(turn, _, first), &(end, reason)) in &self.letters {
+            assert!(turn <= self.turn);
             let within: u64 = self.dead[reason as usize]
                 .within(first, end)
                 .map(|(first, end)| end.0 - first.0)
                 .sum();
             assert_eq!(within, end.0 - first.0, "what is handed out is dead");
         }
+        assert!(
+            self.looking.iter().all(|&(_, chunk)| is_looked_at(chunk)),
+            "nobody waits for a chunk that is not looked at"
+        );
         let mut returned = self.returns.iter().flat_map(|(first, end, _)| first.0..end.0);
         assert!(returned.all(|sequence| is_live(Sequence(sequence))), "only what is there came back");
         assert!(self.restored.is_empty(), "a start comes to its end");

@@ -11,6 +11,7 @@ use crate::record::{BodyRef, Record, Records, flags};
 use crate::shard::apart::Apart;
 use crate::shard::bits::Bits;
 use crate::shard::body::{Body, Value};
+use crate::shard::effects::Reason;
 use crate::shard::fit::{Fit, fit, length_at};
 use crate::shard::limits::body_bytes;
 use crate::shard::stored::{self, CHUNK_HEADER, ChunkEntry, StoredError};
@@ -209,6 +210,22 @@ impl Chunk {
             }
         }
         (due, next)
+    }
+
+    /// These places, in memory, as the runs in which they leave, and what orders them: those that are due each at their time.
+    pub(crate) fn letters(&self, places: Bits, reason: Reason) -> Vec<(Range<u16>, u64)> {
+        if reason != Reason::Due {
+            return places.runs().map(|run| (run, 0)).collect();
+        }
+        let mut runs: Vec<(Range<u16>, u64)> = Vec::new();
+        for (place, record) in self.each().filter(|(place, _)| places.contains(*place)) {
+            let due = record.due().map_or(0, |due| due.0);
+            match runs.last_mut().filter(|(run, order)| run.end == place && *order == due) {
+                Some((run, _)) => run.end += 1,
+                None => runs.push((place..place + 1, due)),
+            }
+        }
+        runs
     }
 
     /// Octets of the bodies of these places, in memory.

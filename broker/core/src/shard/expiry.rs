@@ -27,6 +27,9 @@ impl Queue {
                 return Some(lane.expire(at, upto, reason, keep, common, effects));
             }
             lane.chunks[at].state |= state::LOOKING;
+            if keep && reason == Reason::Expired {
+                lane.aside.get_or_insert_default().begin_look(chunk, common.now);
+            }
             lane.load(at, false, common, effects);
             None
         });
@@ -91,13 +94,22 @@ impl Lane {
         common: &mut Common,
         effects: &mut impl Effects,
     ) -> u32 {
+        let first = self.chunks[at].first;
         let (due, next) = self.chunks[at].dues(self.ready_places(at), Some(upto));
         self.set_due(at, next, common);
         if !due.is_empty() {
             self.withdraw(at, due);
             self.leave(at, due, reason, keep, common, effects);
         }
+        self.end_look(first, common);
         due.count().into()
+    }
+
+    /// What a chunk was looked at for has left.
+    pub(crate) fn end_look(&mut self, chunk: Sequence, common: &mut Common) {
+        if self.aside.as_mut().is_some_and(|aside| aside.end_look(chunk)) {
+            self.mark_lettering(common);
+        }
     }
 }
 

@@ -180,7 +180,13 @@ impl Lane {
         if let Some(aside) = &self.aside {
             let settled = |chunk: &Chunk, sequence| chunk.settled().contains(chunk.index(sequence));
             let chunk_of = |sequence| self.chunks.get(self.find(sequence)).filter(|chunk| chunk.first <= sequence);
-            aside.invariants(|sequence| chunk_of(sequence).is_some_and(|chunk| !settled(chunk, sequence)));
+            aside.invariants(
+                |sequence| chunk_of(sequence).is_some_and(|chunk| !settled(chunk, sequence)),
+                |first| {
+                    self.find_exact(first)
+                        .is_some_and(|at| self.chunks[at].due != NEVER && !self.chunks[at].is(state::DAMAGED))
+                },
+            );
         }
         assert!(
             self.durable || self.settled.is_empty() && !self.is_uncollected,

@@ -495,6 +495,7 @@ impl Lane {
         self.set_due(at, NEVER, common);
         if self.aside.is_some() {
             self.forget_returns(at, 0..self.chunks[at].count());
+            self.end_look(self.chunks[at].first, common);
         }
         let chunk = if at == 0 {
             self.chunks.pop_front()?

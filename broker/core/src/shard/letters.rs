@@ -28,7 +28,7 @@ pub(crate) fn keeps_dead(settings: Option<&Arc<Settings>>) -> bool {
 enum Posted {
     /// Nothing is left.
     All,
-    /// The next ones are on disk.
+    /// The next ones, or some that come before them, are on disk.
     Waits,
     /// As much as was allowed.
     Some,
@@ -96,7 +96,7 @@ impl Lane {
 
     /// Whether something is to be handed out.
     pub(crate) fn has_letters(&self) -> bool {
-        self.aside.as_ref().is_some_and(|aside| !aside.letters.is_empty())
+        self.aside.as_ref().is_some_and(|aside| aside.has_letters())
     }
 
     fn reject(&mut self, first: Sequence, count: u32, keep: bool, common: &mut Common, effects: &mut impl Effects) {
@@ -125,16 +125,16 @@ impl Lane {
         let start = self.chunks[at].first;
         self.tally.dead += u64::from(places.count());
         let aside = self.aside.get_or_insert_default();
-        for run in places.runs() {
-            aside.bury((start.plus(run.start.into()), start.plus(run.end.into()), reason));
+        let turn = aside.turn(reason, start, common.now);
+        for (run, order) in self.chunks[at].letters(places, reason) {
+            aside.bury((start.plus(run.start.into()), start.plus(run.end.into()), reason), (turn, order));
         }
         self.note_dead(at, places, reason, common);
         self.mark_lettering(common);
     }
 
     fn post(&mut self, settings: Option<&Arc<Settings>>, budget: &mut u32, common: &mut Common, effects: &mut impl Effects) -> Posted {
-        while let Some(&run) = self.aside.as_ref().and_then(|aside| aside.letters.front()) {
-            let (first, end, reason) = run;
+        while let Some((first, end, reason)) = self.aside.as_ref().and_then(|aside| aside.next_letter()) {
             let Some(settings) = settings.filter(|_| keeps_dead(settings)) else {
                 // There is no dead-letter exchange any more.
                 self.pop_letter();
@@ -169,12 +169,12 @@ impl Lane {
             common.letters_out += u64::from(count);
             self.pop_letter();
         }
-        Posted::All
+        if self.has_letters() { Posted::Waits } else { Posted::All }
     }
 
     fn pop_letter(&mut self) {
         if let Some(aside) = &mut self.aside {
-            aside.letters.pop_front();
+            aside.pop_letter();
         }
     }
 
@@ -196,7 +196,7 @@ impl Lane {
 
     fn offer_again(&mut self, first: Sequence, end: Sequence, common: &mut Common) -> u32 {
         let Some(aside) = &self.aside else { return 0 };
-        let mut count = 0;
+        let (mut count, mut letters) = (0, Vec::new());
         for (first, end, reason) in aside.dead_within(first, end) {
             count += end.0 - first.0;
             for at in self.find(first)..self.chunks.len() {
@@ -204,11 +204,11 @@ impl Lane {
                 if chunk.first >= end {
                     break;
                 }
-                let run = (first.max(chunk.first), end.min(chunk.end()), reason);
-                self.aside.iter_mut().for_each(|aside| aside.letters.push_back(run));
+                letters.push((first.max(chunk.first), end.min(chunk.end()), reason));
             }
         }
         if count > 0 {
+            self.aside.iter_mut().for_each(|aside| aside.offer_again(letters.drain(..)));
             self.mark_lettering(common);
         }
         count as u32

@@ -130,7 +130,9 @@ impl Lane {
         if let Err(error) = chunk.page_in(data) {
             chunk.state |= state::DAMAGED;
             effects.damaged(self.id.queue, chunk.first, error);
+            let first = chunk.first;
             self.set_due(at, NEVER, common);
+            self.end_look(first, common);
         } else {
             common.memory.changed(before, chunk.footprint());
             self.paged -= 1;

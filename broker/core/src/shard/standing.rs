@@ -259,7 +259,7 @@ impl Lane {
             _ => None,
         };
         if let Some(reason) = dead {
-            aside.bury((first, end, reason));
+            aside.bury((first, end, reason), (0, 0));
             self.tally.ready -= count;
             self.tally.dead += count;
             return self.mark_lettering(common);

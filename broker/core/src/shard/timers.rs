@@ -1,10 +1,12 @@
 //! What a shard does because time has passed: one ordered index of chunks with something due, returned messages whose wait is over, dead ones
-//! that are offered again, and queues that were not used. In memory only: a restart finds the chunks' dues in the index of the store.
+//! that are offered again, and queues that were not used. In memory only: a restart finds the chunks' dues, and the
+//! messages that wait, in the index of the store and the journal.
 
 use crate::ids::{Millis, QueueId, Sequence};
 use crate::shard::Shard;
 use crate::shard::common::Common;
 use crate::shard::effects::Effects;
+use crate::shard::queue::Queue;
 
 /// No time.
 pub(crate) const NEVER: Millis = Millis(u64::MAX);
@@ -56,9 +58,15 @@ impl Shard {
     /// When [`dispatch`](Self::dispatch) has something to do even if no command comes before.
     #[must_use]
     pub fn next_due(&self) -> Option<Millis> {
-        let next = self.common.timers.first()?.at;
-        // What is loaded comes as a command.
-        (next > self.common.now || !self.common.loads_enough()).then_some(next)
+        let next = self.common.timers.first()?;
+        // What is loaded, or answered, comes as a command.
+        let waits = self.common.loads_enough() || self.common.letters_room() == 0 && self.is_delaying(next);
+        (next.at > self.common.now || !waits).then_some(next.at)
+    }
+
+    fn is_delaying(&self, timer: &Timer) -> bool {
+        let delays = |queue: &Queue| queue.settings.as_ref().is_some_and(|settings| settings.delays);
+        matches!(timer.what, What::Chunk(_)) && self.queues.get(&timer.queue).is_some_and(delays)
     }
 
     /// Does what is due, drops what is above queues' limits, and hands out what is dead: of each as much as `dispatch_records_max` allows. True
@@ -67,6 +75,7 @@ impl Shard {
         if self.common.timers.is_empty() && self.common.crowded.is_empty() && self.common.lettering.is_empty() {
             return false;
         }
+        self.post(effects);
         // What is due does not count towards a maximum any more.
         let late = self.ring(effects);
         self.shrink(effects);
@@ -84,12 +93,17 @@ impl Shard {
             Millis(now.0.saturating_sub(1))
         };
         let mut budget = self.common.limits.dispatch_records_max;
+        // A delayed-message exchange's queue lets no more go while letters wait to be handed out: where they are they cost no memory.
+        let held = !self.common.lettering.is_empty();
         while let Some(&timer) = self.common.timers.first().filter(|timer| timer.at <= upto) {
             if self.common.loads_enough() {
                 return false;
             }
             if budget == 0 {
                 return true;
+            }
+            if held && self.is_delaying(&timer) {
+                return false;
             }
             self.common.timers.pop_first();
             let Some(queue) = self.queues.get_mut(&timer.queue) else { continue };

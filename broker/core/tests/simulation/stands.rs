@@ -44,7 +44,7 @@ impl Stands {
             assert_eq!(self.returns, returns, "it came back as often as it says");
         }
         (self.returns, self.uncertain, self.perhaps_dead) = (returns, false, None);
-        self.most = returns;
+        self.most = self.most.max(returns);
         if counts {
             self.note(returns + 1, epoch);
         }

@@ -107,3 +107,31 @@ fn many_that_wait_are_on_disk_and_each_leaves_on_time() {
     assert_eq!(left, expected);
     t.expect_all_counts(0, 0, COUNT - left, 0);
 }
+
+#[test]
+fn what_is_found_due_at_once_leaves_in_order_of_time() {
+    let mut t = delays(ShardLimits {
+        letters_max: 100,
+        ..ShardLimits::default()
+    });
+    // All within a second, as if the broker had been down when they were due.
+    let due = |number: u64| 1_100_000 + number.wrapping_mul(0x9e37_79b9_7f4a_7c15) % 1000;
+    let dues: Vec<_> = (0..200).map(|number| Some(due(number))).collect();
+    t.timed(&dues);
+    t.advance(2_000_000);
+    while !t.sink.letters.is_empty() {
+        assert!(t.sink.letters.iter().map(|(_, count)| count).sum::<u32>() <= 100);
+        t.answer(true);
+        t.dispatch();
+    }
+    let numbers: Vec<u64> = t
+        .sink
+        .lines
+        .iter()
+        .flat_map(|line| line.trim_start_matches("dead ").trim_end_matches(": due").split(' '))
+        .filter_map(|number| number.parse().ok())
+        .collect();
+    assert_eq!(numbers.len(), 200);
+    assert!(numbers.is_sorted_by_key(|&number| due(number)), "{numbers:?}");
+    t.expect_all_counts(0, 0, 0, 0);
+}

@@ -207,3 +207,70 @@ fn what_comes_back_while_its_chunk_is_looked_at_expires_too() {
     t.dispatch();
     t.expect(&["dead 0 1: expired"]);
 }
+
+#[test]
+fn a_backlog_on_disk_leaves_in_order_however_it_is_loaded() {
+    for reversed in [false, true] {
+        let mut t = Bench::set(
+            ShardLimits {
+                memory_bytes_max: 20_000,
+                ..ShardLimits::default()
+            },
+            |settings| settings.dead_letter = dead_letters(),
+        );
+        t.advance(1000);
+        t.timed(&[Some(2000); 2000]);
+        t.collect_log();
+        t.dispatch();
+        t.stored();
+        t.sink.lines.clear();
+        t.advance(2000);
+        let loads = |line: &String| line.strip_prefix("load ")?.parse().ok();
+        let mut wanted: Vec<u64> = t.sink.lines.iter().filter_map(loads).collect();
+        assert!(wanted.len() > 3, "much of it is on disk: {wanted:?}");
+        assert_eq!(t.sink.letters, [(Sequence(0), 256)], "the tail, which is in memory, waits");
+        if reversed {
+            wanted.reverse();
+        }
+        t.sink.lines.clear();
+        for chunk in wanted {
+            t.load(chunk);
+            t.dispatch();
+        }
+        t.load_all();
+        assert!(t.sink.letters.is_sorted_by_key(|(first, _)| *first), "reversed: {reversed}");
+        assert_eq!(t.sink.letters.iter().map(|(_, count)| count).sum::<u32>(), 2000);
+        t.answer(true);
+        t.expect_all_counts(0, 0, 0, 0);
+    }
+}
+
+#[test]
+fn nobody_waits_for_a_chunk_that_is_gone() {
+    let mut t = Bench::set(
+        ShardLimits {
+            memory_bytes_max: 20_000,
+            ..ShardLimits::default()
+        },
+        |settings| settings.dead_letter = dead_letters(),
+    );
+    t.advance(1000);
+    t.timed(&[Some(2000); 2000]);
+    t.collect_log();
+    t.dispatch();
+    t.stored();
+    t.sink.lines.clear();
+    t.advance(2000);
+    assert_eq!(t.sink.letters, [(Sequence(0), 256)]);
+    // The next is found damaged, the others are purged: only what has died is there.
+    t.sink.chunks.remove(&Sequence(256));
+    t.load(256);
+    t.shard.purge(QUEUE, &mut t.sink);
+    t.shard.invariants();
+    t.dispatch();
+    let dead = t.shard.counts(QUEUE).map(|counts| counts.dead);
+    t.load_all();
+    assert_eq!(dead, Some(u64::from(t.sink.letters.iter().map(|(_, count)| count).sum::<u32>())));
+    t.answer(true);
+    t.expect_all_counts(0, 0, 0, 0);
+}

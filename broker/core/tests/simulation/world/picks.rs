@@ -9,6 +9,7 @@ use stoa_core::shard::{ChunkValue, Command, Look, Looked, MessageState};
 use super::World;
 use crate::broker::ids;
 use crate::oracle::{Fate, Message};
+use crate::stands::Stands;
 
 /// Messages that are claimed: their sequences and numbers.
 pub struct Claim {
@@ -127,8 +128,7 @@ impl World {
                 confirmed: false,
                 delivered: false,
                 due: None,
-                returns: 0,
-                not_before: Millis(0),
+                stands: Stands::default(),
                 offered: false,
                 passed: false,
                 fate: Fate::Ready,
