@@ -53,6 +53,11 @@ fn header(delivery: &Delivery, name: &str) -> Option<i64> {
     })
 }
 
+/// The next message, which is not acknowledged.
+async fn hold(channel: &Channel, queue: &str) -> Option<Delivery> {
+    get(channel, queue, BasicGetOptions { no_ack: false }).await
+}
+
 async fn nack(delivery: Delivery, requeue: bool) {
     let options = BasicNackOptions { multiple: false, requeue };
     delivery.acker.nack(options).await.unwrap();
@@ -75,12 +80,12 @@ async fn counts_outlive_a_kill_and_what_was_under_way_counts() {
             confirmed(&channel, "work", body).await;
         }
         for _ in 0..2 {
-            nack(take(&channel, "work").await.unwrap(), true).await;
+            nack(hold(&channel, "work").await.unwrap(), true).await;
         }
-        let twice = take(&channel, "work").await.unwrap();
+        let twice = hold(&channel, "work").await.unwrap();
         assert_eq!((text(&twice).as_str(), header(&twice, "x-delivery-count")), ("twice", Some(2)));
-        let once = take(&channel, "work").await.unwrap();
-        assert_eq!(text(&take(&channel, "work").await.unwrap()), "held");
+        let once = hold(&channel, "work").await.unwrap();
+        assert_eq!(text(&hold(&channel, "work").await.unwrap()), "held");
         nack(once, true).await;
         // The third attempt of one, the first of another are under way, and no more.
         confirmed(&channel, "marker", "all of that is durable").await;
@@ -92,11 +97,11 @@ async fn counts_outlive_a_kill_and_what_was_under_way_counts() {
     let letter = next(&mut dead).await;
     assert_eq!(text(&letter), "twice", "its last attempt was under way");
     for (body, count) in [("once", Some(1)), ("held", Some(1)), ("never", None)] {
-        let delivery = take(&channel, "work").await.unwrap();
+        let delivery = hold(&channel, "work").await.unwrap();
         assert_eq!((text(&delivery).as_str(), header(&delivery, "x-delivery-count")), (body, count));
         assert!(delivery.redelivered);
     }
-    assert!(take(&channel, "work").await.is_none());
+    assert!(hold(&channel, "work").await.is_none());
 }
 
 #[tokio::test]
@@ -113,7 +118,7 @@ async fn delays_outlive_a_kill() {
             durable_with(&channel, name, arguments).await;
             confirmed(&channel, name, name).await;
             confirmed(&channel, name, "behind").await;
-            nack(take(&channel, name).await.unwrap(), true).await;
+            nack(hold(&channel, name).await.unwrap(), true).await;
         }
         returned = Instant::now();
         confirmed(&channel, "marker", "all of that is durable").await;
