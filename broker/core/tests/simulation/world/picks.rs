@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use stoa_core::ids::{Millis, QueueId, Sequence};
+use stoa_core::ids::{QueueId, Sequence};
 use stoa_core::record::{self, Records, flags};
 use stoa_core::shard::{ChunkValue, Command, Look, Looked, MessageState};
 
