@@ -19,6 +19,8 @@ pub struct Search {
     gathered_when: u64,
     /// The range is too wide to gather.
     wide: bool,
+    /// The first entries were looked at before anything was gathered.
+    glanced: bool,
 }
 
 /// What a search has come to.
@@ -37,7 +39,10 @@ pub enum Step {
 const STEP_ENTRIES: usize = 32_768;
 
 /// Up to how many tuples are gathered from an ordered index and sorted. A wider range finds a match soon by walking.
-const GATHER_MAX: usize = 4096;
+const GATHER_MAX: usize = 1024;
+
+/// How many entries are looked at before that: a range that is much wider has a match among them.
+const GLANCE: usize = 128;
 
 /// With so few candidates by value no order is asked.
 const FEW: usize = 64;
@@ -53,11 +58,12 @@ impl Search {
     #[must_use]
     pub fn from(template: &Template, from: Sequence) -> Self {
         Self {
-            keys: ShortKeys::from(&template.keys()),
+            keys: ShortKeys::from(template.keys()),
             at: from.0,
             gathered: VecDeque::new(),
             gathered_when: 0,
             wide: false,
+            glanced: false,
         }
     }
 
@@ -95,7 +101,7 @@ impl TupleIndex {
     /// The next held tuple from `from` on that may match: for those who want to wait for it.
     #[must_use]
     pub fn next_held(&self, template: &Template, from: Sequence) -> Option<Sequence> {
-        let keys = ShortKeys::from(&template.keys());
+        let keys = ShortKeys::from(template.keys());
         let mut held = self.rows.iter_held(from.0);
         held.find(|(_, entry)| entry.may_match(&keys))
             .map(|(sequence, _)| Sequence(sequence))
@@ -171,6 +177,15 @@ impl TupleIndex {
             }
             if search.at >= index.covered {
                 return self.walk(Some(at), search, walked);
+            }
+            if index.covered == u64::MAX && !std::mem::replace(&mut search.glanced, true) {
+                for (sequence, entry) in self.rows.iter(search.at).take(GLANCE) {
+                    search.at = sequence + 1;
+                    if entry.may_match(&search.keys) {
+                        search.glanced = false;
+                        return Step::Candidate(Sequence(sequence));
+                    }
+                }
             }
             let Some(found) = index.gather(search.keys.ranges[range], search.at, GATHER_MAX) else {
                 search.wide = true;

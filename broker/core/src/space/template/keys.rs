@@ -37,6 +37,11 @@ impl Keys {
         keys
     }
 
+    /// How much memory the lists take.
+    pub(super) fn octets(&self) -> usize {
+        self.equal.capacity() * size_of::<(FieldId, u64)>() + self.ranges.capacity() * size_of::<Range>()
+    }
+
     fn add(&mut self, pattern: &Pattern, field: FieldId) {
         match pattern {
             Pattern::Is(value) => self.equal.extend(hash::scalar(value.as_value()).map(|hash| (field, hash))),

@@ -24,6 +24,8 @@ pub struct Template {
     fingerprint: u64,
     /// About how much memory it takes.
     weight: usize,
+    /// What an index can make use of.
+    keys: Keys,
 }
 
 impl From<Pattern> for Template {
@@ -31,11 +33,13 @@ impl From<Pattern> for Template {
         // Made once for a consumer; floats keep us from deriving a hash.
         let text = format!("{pattern:?}");
         let fingerprint = hash::octets(0, text.as_bytes());
-        let weight = size_of::<Self>() + text.len();
+        let keys = Keys::of(&pattern);
+        let weight = size_of::<Self>() + text.len() + keys.octets();
         Self {
             pattern,
             fingerprint,
             weight,
+            keys,
         }
     }
 }
@@ -81,8 +85,8 @@ impl Template {
     }
 
     /// What an index can make use of.
-    pub(in crate::space) fn keys(&self) -> Keys {
-        Keys::of(&self.pattern)
+    pub(in crate::space) fn keys(&self) -> &Keys {
+        &self.keys
     }
 
     /// Whether the headers of a message are like this, all of them, those that begin with `x-` too: for consumers of queues that are no spaces.

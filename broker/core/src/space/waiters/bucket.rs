@@ -54,16 +54,15 @@ impl Group {
 #[derive(Debug, Default)]
 struct Chunk {
     groups: Vec<Group>,
-    /// The highest end of their ranges.
+    /// The lowest end of their ranges. Here, so that chunks that are passed over are not followed into memory.
+    low: u64,
+    /// The highest end.
     high: u64,
 }
 
 impl Chunk {
-    fn low(&self) -> u64 {
-        self.groups.first().map_or(u64::MAX, |group| group.low)
-    }
-
     fn measure(&mut self) {
+        self.low = self.groups.first().map_or(u64::MAX, |group| group.low);
         self.high = self.groups.iter().map(|group| group.high).max().unwrap_or(0);
     }
 }
@@ -112,7 +111,7 @@ impl Bucket {
                     };
                     group.list(intent).insert(waiter);
                     chunk.groups.insert(at, group);
-                    chunk.high = chunk.high.max(high);
+                    chunk.measure();
                     self.split(number);
                     return fingerprint;
                 }
@@ -127,7 +126,7 @@ impl Bucket {
         }
         let mut upper = Chunk {
             groups: chunk.groups.split_off(CHUNK / 2),
-            high: 0,
+            ..Chunk::default()
         };
         upper.measure();
         chunk.measure();
@@ -153,7 +152,7 @@ impl Bucket {
 
     /// The groups in whose range the image is.
     pub(super) fn find(&self, image: u64, look: &mut impl FnMut(&Group)) {
-        for chunk in self.chunks.iter().take_while(|chunk| chunk.low() <= image) {
+        for chunk in self.chunks.iter().take_while(|chunk| chunk.low <= image) {
             if chunk.high < image {
                 continue;
             }

@@ -120,11 +120,11 @@ impl Waiters {
             return Err(WaitersFull::Octets(self.limits.octets_max));
         }
         let keys = template.keys();
-        let number = self.table_for(&keys);
+        let number = self.table_for(keys);
         let Some(Some(table)) = self.tables.get_mut(number) else {
             unreachable!("a table was found or made");
         };
-        let (key, range) = table.place(&keys);
+        let (key, range) = table.place(keys);
         let fingerprint = table.add(key, range, waiter, intent, template);
         let place = Place {
             table: number,
