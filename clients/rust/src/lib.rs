@@ -35,6 +35,8 @@
 //! What is here never reconnects: when a connection or channel is lost, every call and stream on it says so, and what was not
 //! confirmed or not acknowledged is the caller's to publish again or the broker's to deliver again.
 //!
+//! [`tuple!`] and [`template!`] make the values of the shared data space; a tuple's [`message`](Tuple::message) is published like any other.
+//!
 //! A connection needs a tokio runtime; [`Connection::open`] must be called inside one.
 
 mod connection;
@@ -44,6 +46,7 @@ mod lifeline;
 mod message;
 mod producer;
 mod queue;
+mod tuple;
 
 pub use connection::Connection;
 pub use consumer::{Consumer, ConsumerOptions, Delivery};
@@ -53,3 +56,4 @@ pub use lapin::types::{AMQPValue as Value, FieldTable as Table};
 pub use message::Message;
 pub use producer::{Producer, ProducerOptions};
 pub use queue::{DeclaredQueue, Queue};
+pub use tuple::{IntoDatum, IntoPattern, Pattern, Template, Tuple, pattern};
