@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
+use crate::support::http::{GUEST, send};
 use crate::support::lapin::*;
-use crate::support::{Broker, unique};
+use crate::support::{Broker, DEADLINE, unique};
 use crate::{ask, contents, each, ok};
 
 async fn filled(channel: &Channel, count: usize) -> String {
@@ -57,6 +58,43 @@ async fn messages_are_moved_by_id_or_by_filter_and_keep_what_they_are() {
     let expected = [("id-1", 20_000), ("id-4", 1), ("id-3", 1), ("id-5", 1)].map(|(id, size)| (id.to_owned(), size));
     assert_eq!(moved, expected, "the moves are durable");
     assert_eq!(drain(&channel, &queue).await, ["0", "2", "6", "7"]);
+}
+
+#[tokio::test]
+async fn a_crash_in_the_middle_leaves_every_message_in_one_queue() {
+    const COUNT: usize = 600;
+    let Some(mut broker) = Broker::own() else { return };
+    let channel = channel(&broker).await;
+    let (queue, to) = (filled(&channel, COUNT).await, durable_queue(&channel, "to").await);
+    // The answer to a declaration of a durable queue is durable, and so is what came before it.
+    durable_queue(&channel, "last").await;
+    let (http, (tell, told)) = (broker.http(), std::sync::mpsc::channel());
+    let path = format!("{}/move", contents(&queue));
+    let request = json!({"filter": {}, "count": 7, "destination": {"queue": to}}).to_string();
+    let moving = std::thread::spawn(move || {
+        // Until the broker is gone, or everything has moved.
+        while send(http, "POST", &path, GUEST, &request).json()["moved"] != 0 {
+            let _ = tell.send(());
+        }
+    });
+    let answered = 20 + rand::random_range(0..30);
+    (0..answered).for_each(|_| told.recv_timeout(DEADLINE).unwrap());
+    broker.restart();
+    let _ = moving.join();
+    let channel = crate::support::lapin::channel(&broker).await;
+    let (left, moved) = (drain(&channel, &queue).await, drain(&channel, &to).await);
+    assert!(
+        moved.len() >= 7 * answered,
+        "what was answered is durable: {} of {answered} times 7",
+        moved.len()
+    );
+    let mut all: Vec<_> = left.into_iter().chain(moved).collect();
+    all.sort_unstable();
+    let mut expected: Vec<_> = (0..COUNT)
+        .map(|n| if n == 1 { "1".repeat(20_000) } else { n.to_string() })
+        .collect();
+    expected.sort_unstable();
+    assert!(all == expected, "{} messages, each in one queue", all.len());
 }
 
 #[tokio::test]

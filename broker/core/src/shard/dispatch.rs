@@ -184,7 +184,7 @@ impl Queue {
         if count > 0 {
             self.lanes
                 .update(next.lane, |lane| lane.take(next.at, places, settled, common, effects));
-            self.probe_delivered(first, count, settled.count() > 0, common.now);
+            self.probe_delivered(first, count, !settled.is_empty(), common.now);
         }
         count
     }
