@@ -5,7 +5,7 @@
 
 use std::ops::ControlFlow;
 
-use crate::ids::{QueueId, Sequence};
+use crate::ids::{Millis, QueueId, Sequence};
 use crate::record::{Record, Records};
 use crate::shard::Shard;
 use crate::shard::bits::Bits;
@@ -64,6 +64,8 @@ pub struct Seen<'a> {
     pub redelivered: bool,
     /// How often it came back, where the queue counts that.
     pub returns: u32,
+    /// When it is ready again, if it waits for that; otherwise when it expires, or goes on.
+    pub due: Option<Millis>,
     /// The message, in the chunk: copy what must stay.
     pub record: Record<'a>,
 }
@@ -211,6 +213,7 @@ impl Queue {
                 state,
                 redelivered: lane.will_be_redelivered(sequence, state),
                 returns: lane.returns_of(sequence),
+                due: lane.ready_again(sequence).or(record.due()),
                 record,
             };
             if each(seen).is_break() {
@@ -249,6 +252,11 @@ impl Lane {
             || state == MessageState::Unacked
             || state == MessageState::Delayed && sequence < self.cursor
             || came_back()
+    }
+
+    fn ready_again(&self, sequence: Sequence) -> Option<Millis> {
+        let mut waits = self.aside.as_ref()?.delayed.within(sequence, sequence.plus(1));
+        waits.next().map(|(_, _, at)| at)
     }
 
     fn returns_of(&self, sequence: Sequence) -> u32 {

@@ -39,7 +39,7 @@ pub struct MessageView {
     pub redelivered: bool,
     /// How often it came back, where the queue counts that.
     pub returns: u32,
-    /// When it expires, or goes on.
+    /// When it is ready again, if it waits for that; otherwise when it expires, or goes on.
     pub due: Option<Millis>,
     /// The exchange that it was published to.
     pub exchange: ShortString,
@@ -174,7 +174,7 @@ impl Broker {
             state: found.state,
             redelivered: found.redelivered,
             returns: found.returns,
-            due: record.and_then(Record::due),
+            due: found.due,
             exchange: exchange.into(),
             routing_key: routing_key.into(),
             header: record.map_or(&[][..], Record::header).to_vec(),

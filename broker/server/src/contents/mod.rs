@@ -18,7 +18,7 @@ pub use remove::Removed;
 
 use std::sync::Arc;
 
-use stoa_core::ids::{ConnectionId, QueueId, Sequence};
+use stoa_core::ids::{ConnectionId, Millis, QueueId, Sequence};
 use stoa_core::shard::{ChunkValue, Looked, MessageState, Seen, StoredError, stored};
 use stoa_core::topology::{Actor, Queue, RouteError, TopologyError};
 use stoa_storage::Family;
@@ -175,6 +175,7 @@ struct Found {
     state: MessageState,
     redelivered: bool,
     returns: u32,
+    due: Option<Millis>,
     record: Vec<u8>,
 }
 
@@ -185,6 +186,7 @@ impl From<Seen<'_>> for Found {
             state: seen.state,
             redelivered: seen.redelivered,
             returns: seen.returns,
+            due: seen.due,
             record: seen.record.bytes().to_vec(),
         }
     }

@@ -27,7 +27,8 @@ impl Bench {
                 returns => format!(" after {returns}"),
             };
             assert_eq!(self.shard.state_of(QUEUE, message.sequence), Some(message.state));
-            seen.push(format!("{} {}{again}{after}", number(message.record), message.state.name()));
+            let due = message.due.map_or(String::new(), |due| format!(" until {due}"));
+            seen.push(format!("{} {}{again}{after}{due}", number(message.record), message.state.name()));
             ControlFlow::Continue(())
         });
         (seen, looked)
@@ -77,7 +78,7 @@ fn messages_are_seen_where_they_stand_and_stay_there() {
     let all = [
         "1 dead",
         "2 ready again after 1",
-        "3 delayed again after 1",
+        "3 delayed again after 1 until 2000",
         "4 unacked again",
         "5 ready",
         "6 ready",
@@ -182,6 +183,6 @@ fn what_an_exchange_holds_back_is_delayed() {
     t.timed(&[Some(1_200_000), Some(1_001_000)]);
     let mut seen = t.look_through(Some(MessageState::Delayed));
     seen.sort();
-    assert_eq!(seen, ["0 delayed", "1 delayed"]);
+    assert_eq!(seen, ["0 delayed until 1200000", "1 delayed until 1001000"]);
     assert!(t.look_through(Some(MessageState::Ready)).is_empty());
 }
