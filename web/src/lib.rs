@@ -8,6 +8,7 @@ mod delayed;
 mod latency;
 mod limits;
 mod overview;
+mod pause;
 mod percent;
 mod policies;
 mod properties;
@@ -48,6 +49,7 @@ fn router(broker: Arc<Broker>) -> Router {
         .merge(unacked::routes())
         .merge(policies::routes())
         .merge(limits::routes())
+        .merge(pause::routes())
         .merge(topic_permissions::routes())
         .fallback(not_found)
         .layer(middleware::from_fn_with_state(broker.clone(), auth::require_user))

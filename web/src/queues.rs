@@ -39,7 +39,12 @@ pub(crate) struct Queue {
 
 impl From<&QueueView> for Queue {
     fn from(view: &QueueView) -> Self {
-        let QueueView { queue, counts, governing } = view;
+        let QueueView {
+            queue,
+            counts,
+            governing,
+            paused,
+        } = view;
         let name = |policy: &Option<Arc<Policy>>| policy.as_ref().map(|policy| policy.name.to_string());
         Self {
             name: queue.name.as_str_lossy().into_owned(),
@@ -50,7 +55,7 @@ impl From<&QueueView> for Queue {
             exclusive: queue.exclusive.is_some(),
             arguments: to_json(&queue.arguments),
             node: "stoa@localhost",
-            state: "running",
+            state: if *paused { "paused" } else { "running" },
             messages: counts.ready + counts.unacked,
             messages_ready: counts.ready,
             messages_unacknowledged: counts.unacked,

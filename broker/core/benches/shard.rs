@@ -37,6 +37,7 @@ impl Effects for Sink {
     fn refused(&mut self, queue: QueueId, _settings: &Arc<Settings>, _records: Records<'_>, _dead_letter: bool) {
         panic!("queue {queue} takes everything");
     }
+    fn replaced(&mut self) {}
     fn expired(&mut self, queue: QueueId) {
         panic!("queue {queue} stays");
     }

@@ -24,6 +24,8 @@ pub struct Settings {
     pub priority_max: Option<u8>,
     /// Of its consumers one at a time gets messages (`x-single-active-consumer`).
     pub single_active: bool,
+    /// The single active consumer gives way to one of a higher priority, once it holds nothing (quorum queues, RabbitMQ 4.0).
+    pub active_yields: bool,
     /// How often a message may come back; the next time it is dropped or dead-lettered (`x-delivery-limit`). Never negative: that means no limit.
     pub delivery_limit: Option<u32>,
     /// How often a message came back is counted, and told on delivery (`x-delivery-count`): quorum queues, and all with a delivery limit.
@@ -34,12 +36,29 @@ pub struct Settings {
     pub retry: Option<Retry>,
     /// It belongs to a delayed-message exchange: nobody consumes from it, and what is due leaves it as a [`Letter`](crate::shard::Letter).
     pub delays: bool,
-    /// What is there by this header is not taken in again (`x-message-deduplication`).
-    pub deduplicates: bool,
+    /// What is there by the value of this header is not taken in again (`x-message-deduplication`, with `x-deduplication-header` for another header
+    /// than that of this name).
+    pub deduplicate_by: Option<ShortString>,
+    /// Nobody is given anything: an operator has paused it.
+    pub paused: bool,
     /// Messages with the same value of this header go to one consumer at a time, in order (`x-group-by`, an extension of Stoa's).
     pub group_by: Option<ShortString>,
     /// A message replaces a ready one with the same value of this header (`x-last-value-key`, an extension of Stoa's).
     pub last_value_key: Option<ShortString>,
+}
+
+impl Settings {
+    /// Whether a message may be refused, so that its publisher is to be told of it alone.
+    #[must_use]
+    pub fn may_refuse(&self) -> bool {
+        self.overflow != Overflow::DropHead || self.has_keys()
+    }
+
+    /// Whether messages are told apart by a key. There are at most so many keys, and a message with another one is refused.
+    #[must_use]
+    pub fn has_keys(&self) -> bool {
+        self.last_value_key.is_some() || self.deduplicate_by.is_some()
+    }
 }
 
 /// What becomes of messages above a queue's maximum.

@@ -82,6 +82,25 @@ impl Broker {
         Ok(was_there)
     }
 
+    /// Pauses a queue, or resumes it: while it is paused, nobody is given anything of it. Gives whether there is such a queue.
+    ///
+    /// # Errors
+    /// If the store has failed.
+    pub async fn pause_queue(self: &Arc<Self>, vhost: &str, name: &str, paused: bool) -> Result<bool, AdministrationError> {
+        let is_there = {
+            let change = self.change_topology(|topology, changes| {
+                let reconfigured = topology.pause_queue(vhost, name.as_bytes(), paused, changes);
+                reconfigured.map(|reconfigured| self.configure(&reconfigured)).is_some()
+            });
+            change.outcome
+        };
+        if is_there {
+            self.run_all();
+            self.durable().await?;
+        }
+        Ok(is_there)
+    }
+
     /// The policies of one kind, of all virtual hosts or of one, in ascending order of priority, virtual host and name, as RabbitMQ lists them.
     #[must_use]
     pub fn policies(&self, kind: PolicyKind, vhost: Option<&str>) -> Vec<Arc<Policy>> {

@@ -142,6 +142,12 @@ impl Commits {
         gate
     }
 
+    /// A shard, which is locked, has put a message in the place of another: that must be one step for a restart, too. It is as if there were a
+    /// transaction of the two.
+    pub(crate) fn note_replaced(&self) {
+        self.transactions.fetch_max(self.open_epoch().0, Ordering::SeqCst);
+    }
+
     /// Waits until all transactions that have begun to be applied before this call are durable. False: that will not be, because the store has
     /// failed or the broker stops; what came of them must not be written.
     pub(crate) fn await_transactions(&self) -> bool {

@@ -280,6 +280,10 @@ impl Effects for ToOutlets<'_, '_> {
         }
     }
 
+    fn replaced(&mut self) {
+        self.dispatch.broker.commits.note_replaced();
+    }
+
     fn expired(&mut self, queue: QueueId) {
         self.dispatch.expired.push(queue);
     }

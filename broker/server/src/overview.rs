@@ -65,6 +65,8 @@ pub struct QueueView {
     pub counts: Counts,
     /// The policies that it is under.
     pub governing: Governing,
+    /// Nobody is given anything of it until it is resumed.
+    pub paused: bool,
 }
 
 /// A connection.
@@ -128,14 +130,16 @@ impl Broker {
         let mut queues: Vec<_> = {
             let topology = &self.topology.read().topology;
             let all = all_queues(topology);
-            all.map(|queue| (queue.clone(), topology.governing_queue(queue.id))).collect()
+            all.map(|queue| (queue.clone(), topology.governing_queue(queue.id), topology.is_paused(queue.id)))
+                .collect()
         };
-        queues.sort_by(|(a, _), (b, _)| (&a.vhost, &a.name).cmp(&(&b.vhost, &b.name)));
+        queues.sort_by(|(a, ..), (b, ..)| (&a.vhost, &a.name).cmp(&(&b.vhost, &b.name)));
         let mut views: Vec<QueueView> = queues
             .into_iter()
-            .map(|(queue, governing)| QueueView {
+            .map(|(queue, governing, paused)| QueueView {
                 queue,
                 governing,
+                paused,
                 counts: Counts::default(),
             })
             .collect();
@@ -152,14 +156,20 @@ impl Broker {
     /// One queue with its counts.
     #[must_use]
     pub fn queue(self: &Arc<Self>, vhost: &str, name: &str) -> Option<QueueView> {
-        let (queue, governing) = {
+        let (queue, governing, paused) = {
             let topology = &self.topology.read().topology;
             let queue = topology.find_queue(vhost, name.as_bytes())?;
             let governing = topology.governing_queue(queue.id);
-            (queue, governing)
+            let paused = topology.is_paused(queue.id);
+            (queue, governing, paused)
         };
         let counts = self.counts(queue.id);
-        Some(QueueView { queue, counts, governing })
+        Some(QueueView {
+            queue,
+            counts,
+            governing,
+            paused,
+        })
     }
 
     /// How long messages wait in a queue and are held, and how many expired, since it was declared or the broker started.

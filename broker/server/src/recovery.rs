@@ -169,6 +169,8 @@ fn limits(config: &Config) -> ShardLimits {
     ShardLimits {
         memory_bytes_max,
         window_bytes: config.limits.window_bytes as u64,
+        keys_max: config.limits.queue_keys_max,
+        skipped_max: config.limits.queue_skipped_max,
         consumer_timeout_ms: config.limits.consumer_timeout.as_millis() as u64,
         probes: config.statistics,
         ..ShardLimits::default()

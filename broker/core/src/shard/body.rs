@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::shard::apart::Apart;
 use crate::shard::bits::Bits;
+use crate::shard::keys::ChunkKeys;
 use crate::shard::stored::CHUNK_HEADER;
 
 /// What a chunk needs beyond its numbers while it is in memory or partly settled, or refers to bodies apart.
@@ -19,6 +20,8 @@ pub(crate) struct Body {
     pub(crate) uncollected_at: u32,
     /// Absent where no record's body lies apart.
     pub(crate) apart: Option<Box<Apart>>,
+    /// Absent where the queue does not tell messages apart, or did not when the chunk left memory.
+    pub(crate) keys: Option<Box<ChunkKeys>>,
 }
 
 #[derive(Debug, Default)]

@@ -252,6 +252,7 @@ impl Lane {
             || state == MessageState::Unacked
             || state == MessageState::Delayed && sequence < self.cursor
             || came_back()
+            || self.is_skipped_again(sequence)
     }
 
     fn ready_again(&self, sequence: Sequence) -> Option<Millis> {
@@ -259,7 +260,8 @@ impl Lane {
         waits.next().map(|(_, _, at)| at)
     }
 
-    fn returns_of(&self, sequence: Sequence) -> u32 {
+    /// How often a message came back, where that is counted.
+    pub(crate) fn returns_of(&self, sequence: Sequence) -> u32 {
         let aside = self.aside.as_ref();
         aside.map_or(0, |aside| aside.returns_of_first(sequence, sequence.plus(1)).0)
     }

@@ -13,6 +13,7 @@ use crate::shard::bits::Bits;
 use crate::shard::body::{Body, Value};
 use crate::shard::effects::Reason;
 use crate::shard::fit::{Fit, fit, length_at};
+use crate::shard::keys::ChunkKeys;
 use crate::shard::limits::body_bytes;
 use crate::shard::stored::{self, CHUNK_HEADER, ChunkEntry, StoredError};
 use crate::shard::timers::NEVER;
@@ -65,7 +66,7 @@ pub(crate) struct Chunk {
     pub(crate) due: Millis,
     /// Octets of the bodies of its ready messages, as far as its queue counts them.
     pub(crate) bodies: u64,
-    /// Absent where it would say nothing: paged out, nothing settled, not of mixed persistence, no bodies apart.
+    /// Absent where it would say nothing: paged out, nothing settled, not of mixed persistence, no bodies apart, no keys.
     body: Option<Box<Body>>,
 }
 
@@ -95,10 +96,15 @@ impl Chunk {
             apart.remove(entry.gone, |_| {});
             (!apart.is_empty()).then_some(apart)
         });
-        let body = (!entry.gone.is_empty() || apart.is_some()).then(|| {
+        let keys = entry.keys.clone().map(|mut keys| {
+            keys.remove(entry.gone, |_, _| ());
+            keys
+        });
+        let body = (!entry.gone.is_empty() || apart.is_some() || keys.is_some()).then(|| {
             Box::new(Body {
                 settled: entry.gone,
                 apart,
+                keys,
                 ..Body::default()
             })
         });
@@ -136,6 +142,17 @@ impl Chunk {
     pub(crate) fn apart(&self) -> Option<&Apart> {
         self.body.as_ref().and_then(|body| body.apart.as_deref())
     }
+    /// The keys of its unsettled records, if they are listed.
+    pub(crate) fn keys(&self) -> Option<&ChunkKeys> {
+        self.body.as_ref().and_then(|body| body.keys.as_deref())
+    }
+    pub(crate) fn keys_mut(&mut self) -> Option<&mut ChunkKeys> {
+        self.keys_slot()?.as_deref_mut()
+    }
+    /// Where they are listed; nowhere, if nothing of the chunk is in memory.
+    pub(crate) fn keys_slot(&mut self) -> Option<&mut Option<Box<ChunkKeys>>> {
+        self.body.as_deref_mut().map(|body| &mut body.keys)
+    }
     /// What its unsettled records refer to.
     pub(crate) fn refs(&self) -> &[BodyRef] {
         self.apart().map_or(&[], Apart::refs)
@@ -172,7 +189,8 @@ impl Chunk {
     }
     /// Those that a restart must not bring back.
     pub(crate) fn gone(&self) -> Bits {
-        self.settled().union(self.transient())
+        let gone = self.settled().union(self.transient());
+        self.keys().map_or(gone, |keys| gone.union(keys.replaced))
     }
     /// A persistent record is not settled.
     pub(crate) fn has_live_persistent(&self) -> bool {
@@ -188,7 +206,7 @@ impl Chunk {
     }
 
     /// Its records in memory, with their places.
-    fn each(&self) -> impl Iterator<Item = (u16, Record<'_>)> {
+    pub(crate) fn each(&self) -> impl Iterator<Item = (u16, Record<'_>)> {
         let value = self.body.as_ref().map_or(&[][..], |body| body.value.octets());
         let records = Records {
             bytes: value.get(CHUNK_HEADER..).unwrap_or_default(),
@@ -328,6 +346,13 @@ impl Chunk {
         offset
     }
 
+    /// The record at a place, in memory.
+    pub(crate) fn record(&mut self, place: u16) -> Option<Record<'_>> {
+        let offset = self.offset(place);
+        let value = self.body.as_ref()?.value.octets();
+        value.get(offset..).and_then(Record::first_of)
+    }
+
     /// The records of `places`, which must be in memory, or as many of them as take `bytes_max` octets, with their bodies and with `overhead`
     /// for each; at least one. Returns where they end and what they take.
     pub(crate) fn records(&mut self, places: Range<u16>, bytes_max: u64, overhead: u64) -> (u16, u64, &[u8]) {
@@ -451,6 +476,7 @@ impl Chunk {
             bodies,
             standings: Vec::new(),
             apart: self.apart().filter(|apart| !apart.is_empty()).cloned().map(Box::new),
+            keys: self.keys().cloned().map(Box::new),
         }
     }
 
@@ -462,7 +488,7 @@ impl Chunk {
             body.apart.as_mut().into_iter().for_each(|apart| apart.shrink());
         }
         match self.body.as_deref_mut() {
-            Some(body) if mixed || self.settled_count > 0 || body.apart.is_some() => {
+            Some(body) if mixed || self.settled_count > 0 || body.apart.is_some() || body.keys.is_some() => {
                 body.value = Value::Paged;
                 body.known = (0, 0);
             }

@@ -211,6 +211,10 @@ pub struct ShardLimits {
     pub dispatch_records_max: u32,
     /// Messages that are handed out as letters before they are answered for, but for the rest of a run. The others wait in their queues.
     pub letters_max: u32,
+    /// Keys that a queue knows at most (`x-last-value-key`, `x-message-deduplication`). A message with one more is refused.
+    pub keys_max: u32,
+    /// Ready messages of a queue that wait for their group at most (`x-group-by`), but for those that come back. With so many, what lies behind them waits, too.
+    pub skipped_max: u32,
     /// How long a delivery may be held, in milliseconds, where neither consumer nor queue says: 0 for ever. (Whoever has the channels sees to it.)
     pub consumer_timeout_ms: u64,
     /// Of every queue one message at a time is followed, to see [how long](crate::shard::Shard::latency) it waits and is held.
@@ -225,6 +229,8 @@ impl Default for ShardLimits {
             read_ahead_bytes: 1 << 20,
             dispatch_records_max: 16_384,
             letters_max: 4096,
+            keys_max: 1_000_000,
+            skipped_max: 100_000,
             consumer_timeout_ms: 1_800_000,
             probes: true,
         }

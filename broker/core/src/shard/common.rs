@@ -7,6 +7,7 @@ use crate::shard::ShardLimits;
 use crate::shard::body::Body;
 use crate::shard::chunk::BYTES_MAX;
 use crate::shard::consumers::Outlet;
+use crate::shard::keys::Index;
 use crate::shard::lane::LaneId;
 use crate::shard::map::IdMap;
 use crate::shard::timers::Timer;
@@ -35,6 +36,8 @@ pub(crate) struct Common {
     pub(crate) timers: BTreeSet<Timer>,
     /// Room for records that are rewritten on their way in.
     pub(crate) scratch: Vec<u8>,
+    /// Of queues that tell messages apart, which message has which key.
+    pub(crate) keys: IdMap<QueueId, Index>,
     pub(crate) memory: Memory,
 }
 

@@ -13,7 +13,7 @@ use crate::shard::queue::Queue;
 /// Messages that a queue hands out before it is the next queue's turn.
 const TURN_RECORDS: u32 = 1024;
 /// What a delivery takes of the window beside the message's own octets.
-const OVERHEAD_BYTES: u64 = 64;
+pub(crate) const OVERHEAD_BYTES: u64 = 64;
 
 impl Shard {
     /// Delivers what can be delivered, at most `dispatch_records_max` messages, does what is due in portions of the same size, and pages out what memory has no room for. To be called at
@@ -40,6 +40,12 @@ impl Shard {
             return GetOutcome::Empty;
         };
         queue.used(&mut self.common);
+        if queue.is_paused() {
+            return GetOutcome::Empty;
+        }
+        if queue.groups.is_some() {
+            return queue.get_grouped(no_ack, &mut self.common, effects, take);
+        }
         let next = loop {
             let Some(next) = queue.next_run() else { return GetOutcome::Empty };
             if !queue.drop_late(&next, &mut self.common, effects) {
@@ -81,9 +87,15 @@ impl Shard {
 impl Queue {
     /// Delivers up to `budget` messages; returns what is left of it. The queue is in the list of active ones again if it can go on.
     pub(crate) fn turn(&mut self, mut budget: u32, common: &mut Common, effects: &mut impl Effects) -> u32 {
+        if self.is_paused() {
+            return budget;
+        }
         let consumed = !self.subscribers.is_empty();
         if self.lanes.current().paged > 0 {
             self.lanes.current_mut().read_ahead(consumed, common, effects);
+        }
+        if self.groups.is_some() {
+            return self.turn_grouped(budget, common, effects);
         }
         while budget > 0
             && self.subscribers.any_in_turn()

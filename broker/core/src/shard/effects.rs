@@ -148,6 +148,9 @@ pub trait Effects {
     /// The queue is full and takes no more: these records of a publish are not in it. `dead_letter`: they go to its dead-letter exchange all
     /// the same. References to their bodies are [released](Self::released) after this.
     fn refused(&mut self, queue: QueueId, settings: &Arc<Settings>, records: Records<'_>, dead_letter: bool);
+    /// A message has taken the place of an older one (`x-last-value-key`). Until the group commit that collects next is durable, nothing must be
+    /// written that the store is asked for from here on: else a crash could lose both.
+    fn replaced(&mut self);
     /// The queue has not been used for as long as it may (`x-expires`).
     fn expired(&mut self, queue: QueueId);
     /// The queue was deleted under this consumer (RabbitMQ: consumer cancel notification).

@@ -20,6 +20,7 @@ impl Shard {
         for (id, queue) in &self.queues {
             assert_eq!(*id, queue.id);
             queue.invariants();
+            queue.key_invariants(&self.common);
             for chunk in queue.lanes.iter().flat_map(|lane| &lane.chunks) {
                 let bytes = chunk.weight();
                 chunk.invariants();
@@ -96,17 +97,24 @@ impl Queue {
         self.lanes.iter().for_each(Lane::invariants);
         self.lanes.invariants();
         assert!(
-            self.is_active || self.tally().ready == 0 || !self.subscribers.any_in_turn() || self.lanes.current().waits(),
+            self.is_active
+                || self.is_paused()
+                || self.groups.is_some()
+                || self.tally().ready == 0
+                || !self.subscribers.any_in_turn()
+                || self.lanes.current().waits(),
             "who can deliver is active"
         );
         self.subscribers.invariants();
+        self.group_invariants();
     }
 }
 
 impl Lane {
     fn invariants(&self) {
         let (mut aside_count, mut bodies) = (0, 0);
-        let (mut end, mut live, mut ready, mut bytes, mut paged, mut submitted) = (self.id.start(), 0, self.returned.count(), 0, 0, 0);
+        let (mut end, mut live, mut ready, mut bytes, mut paged, mut submitted) =
+            (self.id.start(), 0, self.returned.count() + self.skipped.count(), 0, 0, 0);
         for (at, chunk) in self.chunks.iter().enumerate() {
             assert!(
                 chunk.first >= end && chunk.count() > 0 && chunk.live() > 0,
@@ -141,6 +149,11 @@ impl Lane {
             ready += u64::from(Bits::of(taken..chunk.count()).without(chunk.settled()).without(aside).count());
             aside_count += u64::from(aside.count());
             let returned = self.returned.places(chunk.first, chunk.count());
+            let skipped = self.skipped.places(chunk.first, chunk.count());
+            assert!(
+                skipped.and(returned.union(aside).union(chunk.settled())).is_empty() && skipped.without(Bits::of(0..taken)).is_empty(),
+                "invariant 3: what was skipped is nothing else"
+            );
             assert!(
                 aside.and(chunk.settled()).is_empty() && aside.and(returned).is_empty(),
                 "invariant 3: what is dead or delayed is nothing else"

@@ -14,6 +14,7 @@ use crate::shard::chunk::{BYTES_MAX, Chunk, state};
 use crate::shard::common::Common;
 use crate::shard::effects::Effects;
 use crate::shard::fit::{self, Fit};
+use crate::shard::keys::free_all;
 use crate::shard::limits::body_bytes;
 use crate::shard::runs::Runs;
 use crate::shard::stored::HeadEntry;
@@ -54,6 +55,8 @@ pub(crate) struct Tally {
     pub(crate) dead: u64,
     /// Octets of the bodies of ready messages, where the queue counts them.
     pub(crate) bodies: u64,
+    /// Those ready messages that were passed over.
+    pub(crate) skipped: u64,
 }
 
 impl Tally {
@@ -70,10 +73,11 @@ impl Tally {
         self.delayed = self.delayed + after.delayed - before.delayed;
         self.dead = self.dead + after.dead - before.dead;
         self.bodies = self.bodies + after.bodies - before.bodies;
+        self.skipped = self.skipped + after.skipped - before.skipped;
     }
 }
 
-/// Messages are in the order of their sequences. Those below the cursor were taken: they are settled, unacked, returned, delayed or dead. Those
+/// Messages are in the order of their sequences. Those below the cursor were taken: they are settled, unacked, returned, skipped, delayed or dead. Those
 /// from the cursor on are ready, or left on their own: settled or dead; or delayed, since before the last restart.
 #[derive(Debug)]
 pub(crate) struct Lane {
@@ -90,6 +94,10 @@ pub(crate) struct Lane {
     pub(crate) redelivered_below: Sequence,
     /// Messages below the cursor that came back.
     pub(crate) returned: Runs,
+    /// Ready messages below the cursor that wait for their group.
+    pub(crate) skipped: Runs,
+    /// Those among them that came back.
+    pub(crate) skipped_again: Runs,
     pub(crate) tally: Tally,
     /// What is dead or delayed, and what came back how often; absent until there is something.
     pub(crate) aside: Option<Box<Aside>>,
@@ -151,6 +159,8 @@ impl Lane {
             cursor: start,
             redelivered_below: start,
             returned: Runs::default(),
+            skipped: Runs::default(),
+            skipped_again: Runs::default(),
             tally: Tally::default(),
             aside: None,
             measured,
@@ -319,6 +329,26 @@ impl Lane {
         }
     }
 
+    /// The oldest ready messages, those that were skipped included.
+    pub(crate) fn oldest_run(&mut self) -> Option<Next> {
+        let next = self.next_run();
+        let Some((first, end)) = self.skipped.front() else { return next };
+        if next
+            .as_ref()
+            .is_some_and(|next| self.chunks[next.at].first.plus(next.places.start.into()) < first)
+        {
+            return next;
+        }
+        let at = self.find(first);
+        Some(Next {
+            lane: self.id.index,
+            at,
+            places: self.chunks[at].places(first, end),
+            redelivered: true,
+            returns: 0,
+        })
+    }
+
     /// The front of what [`next_run`](Self::next_run) gave went out: some of it is settled with that (`no_ack`), the rest is unacked now.
     pub(crate) fn take(&mut self, at: usize, places: Range<u16>, settled: Bits, common: &mut Common, effects: &mut impl Effects) {
         let end = self.chunks[at].first.plus(places.end.into());
@@ -351,6 +381,10 @@ impl Lane {
             self.forget_bodies(at, places, count);
         }
         self.tally.ready -= count;
+        if !self.skipped.is_empty() {
+            self.forget_skipped(at, places);
+            places.runs().for_each(|run| self.forget_returns(at, run));
+        }
         if !self.returned.is_empty() {
             let start = self.chunks[at].first;
             for run in places.runs() {
@@ -359,6 +393,38 @@ impl Lane {
         }
         if self.aside.is_some() {
             places.runs().for_each(|run| self.forget_returns(at, run));
+        }
+    }
+
+    /// Places of a chunk are skipped no more.
+    #[cold]
+    pub(crate) fn forget_skipped(&mut self, at: usize, places: Bits) {
+        let (start, count) = (self.chunks[at].first, self.chunks[at].count());
+        let skipped = self.skipped.places(start, count).and(places);
+        self.tally.skipped -= u64::from(skipped.count());
+        for run in skipped.runs() {
+            let (first, end) = (start.plus(run.start.into()), start.plus(run.end.into()));
+            self.skipped.remove(first, end);
+            self.skipped_again.remove(first, end);
+        }
+    }
+
+    /// A message that was skipped went out; it is settled with that, or unacked now.
+    pub(crate) fn take_skipped(&mut self, at: usize, place: u16, settled: Bits, common: &mut Common, effects: &mut impl Effects) {
+        let sequence = self.chunks[at].first.plus(place.into());
+        if self.measured {
+            self.forget_bodies(at, Bits::of(place..place + 1), 1);
+        }
+        self.skipped.remove(sequence, sequence.plus(1));
+        self.skipped_again.remove(sequence, sequence.plus(1));
+        self.tally.skipped -= 1;
+        self.tally.ready -= 1;
+        self.tally.unacked += 1 - u64::from(settled.count());
+        if self.durable {
+            self.mark_unstored(common);
+        }
+        if !settled.is_empty() {
+            self.settle_places(at, settled, common, effects);
         }
     }
 
@@ -399,6 +465,9 @@ impl Lane {
         if !self.returned.is_empty() {
             places = places.union(self.returned.places(chunk.first, chunk.count()));
         }
+        if !self.skipped.is_empty() {
+            places = places.union(self.skipped.places(chunk.first, chunk.count()));
+        }
         places
     }
 
@@ -415,6 +484,9 @@ impl Lane {
         let mut bits = Bits::of(chunk.places(first, end)).without(chunk.settled());
         if !self.returned.is_empty() {
             bits = bits.without(self.returned.places(chunk.first, chunk.count()));
+        }
+        if !self.skipped.is_empty() {
+            bits = bits.without(self.skipped.places(chunk.first, chunk.count()));
         }
         if let Some(aside) = &self.aside {
             bits = bits.without(aside.places(chunk.first, chunk.count()));
@@ -457,29 +529,41 @@ impl Lane {
         let before = chunk.footprint();
         let freed = chunk.settle(places, released);
         common.memory.changed(before, chunk.footprint());
+        if chunk.keys().is_some() {
+            self.forget_keys(at, places, common);
+        }
+        let chunk = &mut self.chunks[at];
         if freed > 0 {
             self.tally.bytes -= freed;
             common.memory.leaving -= if chunk.is(state::LEAVING) { freed } else { 0 };
             common.memory.coming -= if chunk.is(state::LOADING) { freed } else { 0 };
         }
         let whole = chunk.live() == 0;
-        if self.durable && chunk.is(state::PERSISTENT) {
-            let (first, known, submitted) = (chunk.first, chunk.collected.max(chunk.submitted), chunk.submitted > 0);
-            if submitted && !whole && !chunk.is(state::ENTRY_OLD) {
-                chunk.state |= state::ENTRY_OLD;
-                self.old_entries.push(first);
-                self.mark_unstored(common);
-            }
-            if submitted && whole {
-                // With the chunk goes the table's word that parts of it were settled, which an older journal may not know.
-                self.log_settled(first, first.plus(known.into()), common);
-            } else {
-                for run in places.and(Bits::of(0..known)).runs() {
-                    self.log_settled(first.plus(run.start.into()), first.plus(run.end.into()), common);
-                }
+        self.log_gone(at, places, common);
+        if whole { self.free(at, common) } else { None }
+    }
+
+    /// Places of a chunk are settled, as far as journal and table must know.
+    pub(crate) fn log_gone(&mut self, at: usize, places: Bits, common: &mut Common) {
+        let chunk = &mut self.chunks[at];
+        if !self.durable || !chunk.is(state::PERSISTENT) {
+            return;
+        }
+        let whole = chunk.live() == 0;
+        let (first, known, submitted) = (chunk.first, chunk.collected.max(chunk.submitted), chunk.submitted > 0);
+        if submitted && !whole && !chunk.is(state::ENTRY_OLD) {
+            chunk.state |= state::ENTRY_OLD;
+            self.old_entries.push(first);
+            self.mark_unstored(common);
+        }
+        if submitted && whole {
+            // With the chunk goes the table's word that parts of it were settled, which an older journal may not know.
+            self.log_settled(first, first.plus(known.into()), common);
+        } else {
+            for run in places.and(Bits::of(0..known)).runs() {
+                self.log_settled(first.plus(run.start.into()), first.plus(run.end.into()), common);
             }
         }
-        if whole { self.free(at, common) } else { None }
     }
 
     fn log_settled(&mut self, first: Sequence, end: Sequence, common: &mut Common) {
@@ -504,6 +588,9 @@ impl Lane {
         };
         self.tally.bytes -= chunk.weight();
         self.tally.bodies -= chunk.bodies;
+        if let Some(keys) = chunk.keys() {
+            free_all(self.id.queue, chunk.first, keys, common);
+        }
         common.memory.changed(chunk.footprint(), 0);
         if chunk.is(state::LEAVING) {
             common.memory.leaving -= chunk.weight();

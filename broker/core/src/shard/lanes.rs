@@ -121,6 +121,12 @@ impl Lanes {
         }
     }
 
+    /// Which lanes have ready messages.
+    pub(crate) fn ready(&self) -> Bits {
+        let first = u16::from(self.first.tally.ready > 0);
+        self.more.as_ref().map_or_else(|| Bits::of(0..first), |more| more.ready)
+    }
+
     /// Where the next message comes from: the highest one with ready messages, or the first.
     fn current_index(&self) -> u8 {
         self.more.as_ref().and_then(|more| more.ready.last()).map_or(0, |index| index as u8)

@@ -122,6 +122,7 @@ impl Lane {
         if !keep {
             return self.settle_places(at, places, common, effects);
         }
+        self.free_keys(at, places, common);
         let start = self.chunks[at].first;
         self.tally.dead += u64::from(places.count());
         let aside = self.aside.get_or_insert_default();

@@ -94,11 +94,16 @@ impl Queue {
             }
         }
         if records.count > 0 {
-            let dead_letter = settings.overflow == Overflow::RejectPublishDeadLetter;
-            effects.refused(self.id, settings, records, dead_letter);
-            let bodies = records.iter().filter_map(Record::body_ref);
-            bodies.for_each(|body| effects.released(body.id));
+            self.refuse(settings, records, effects);
         }
+    }
+
+    /// These messages are not taken in.
+    pub(crate) fn refuse(&self, settings: &Arc<Settings>, records: Records<'_>, effects: &mut impl Effects) {
+        let dead_letter = settings.overflow == Overflow::RejectPublishDeadLetter;
+        effects.refused(self.id, settings, records, dead_letter);
+        let bodies = records.iter().filter_map(Record::body_ref);
+        bodies.for_each(|body| effects.released(body.id));
     }
 
     /// How many messages of a run it has room for.
@@ -125,8 +130,8 @@ impl Queue {
             if many == 0 && !much {
                 return;
             }
-            let Some(next) = self.next_run() else { return };
             let lane = self.lanes.current_mut();
+            let Some(next) = lane.oldest_run() else { return };
             if lane.measured && !lane.chunks[next.at].is_resident() {
                 return lane.load(next.at, false, common, effects);
             }

@@ -29,9 +29,11 @@ mod dispatch;
 mod effects;
 mod expiry;
 mod fit;
+mod groups;
 mod histogram;
 mod idle;
 mod invariants;
+mod keys;
 mod lane;
 mod lanes;
 mod latency;
@@ -102,6 +104,8 @@ impl Shard {
     pub fn create(&mut self, spec: QueueSpec) {
         let queue = self.queues.entry(spec.id).or_insert_with(|| Queue::new(spec));
         queue.used(&mut self.common);
+        queue.configure_keys(&mut self.common);
+        queue.configure_groups();
     }
 
     /// Somebody changed what a queue is set to do: a policy. What is in the queue keeps the expiry that it has.
@@ -112,6 +116,9 @@ impl Shard {
             queue.configure_returns();
             queue.configure_limits(&mut self.common);
             queue.configure_expiry(&mut self.common);
+            queue.configure_keys(&mut self.common);
+            queue.configure_groups();
+            queue.activate(&mut self.common);
         }
     }
 
@@ -153,6 +160,7 @@ impl Shard {
             } => {
                 if let Some(queue) = self.queues.get_mut(&queue) {
                     queue.settle(first, count, &mut self.common, effects);
+                    queue.ungroup(first, count, &mut self.common);
                     queue.released(consumer, count, &mut self.common);
                 }
             }
@@ -165,6 +173,7 @@ impl Shard {
             } => {
                 if let Some(queue) = self.queues.get_mut(&queue) {
                     queue.requeue(first, count, cause, &mut self.common, effects);
+                    queue.regroup(first, count, &mut self.common);
                     queue.released(consumer, count, &mut self.common);
                 }
             }
@@ -176,6 +185,7 @@ impl Shard {
             } => {
                 if let Some(queue) = self.queues.get_mut(&queue) {
                     queue.reject(first, count, &mut self.common, effects);
+                    queue.ungroup(first, count, &mut self.common);
                     queue.released(consumer, count, &mut self.common);
                 }
             }

@@ -91,6 +91,7 @@ impl Shard {
         let Some(queue) = self.queues.get_mut(&queue) else { return };
         let common = &mut self.common;
         queue.lanes.update(lane_of(chunk), |lane| lane.loaded(chunk, data, common, effects));
+        queue.index_loaded(chunk, common);
         queue.mark_crowded(common);
         queue.activate(common);
     }

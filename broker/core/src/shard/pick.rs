@@ -82,7 +82,9 @@ impl Queue {
     fn end_claim(&mut self, sequence: Sequence, gone: bool, common: &mut Common, effects: &mut impl Effects) {
         self.lanes.update(lane_of(sequence), |lane| {
             let Some((at, places)) = lane.end_claim(sequence) else { return };
-            if gone {
+            // A newer one with its key has come meanwhile: it must not come back.
+            let replaced = lane.chunks[at].keys().is_some_and(|keys| !keys.replaced.and(places).is_empty());
+            if gone || replaced {
                 lane.settle_places(at, places, common, effects);
             } else if sequence < lane.cursor {
                 lane.give_back(at, places, common);
@@ -104,6 +106,9 @@ impl Lane {
                 self.forget_bodies(at, places, 1);
             }
             self.returned.remove(sequence, end);
+            if !self.skipped.is_empty() {
+                self.forget_skipped(at, places);
+            }
             self.tally.ready -= 1;
             return Some((at, places));
         }

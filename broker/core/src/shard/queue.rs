@@ -11,6 +11,7 @@ use crate::shard::consumers::{Subscribers, is_single_active};
 use crate::shard::effects::Effects;
 use crate::shard::expiry::{slot, stamp};
 use crate::shard::fit::split;
+use crate::shard::groups::Groups;
 use crate::shard::lane::{Lane, LaneId, Next, Tally, lane_of};
 use crate::shard::lanes::Lanes;
 use crate::shard::latency::{Latency, Probe};
@@ -28,6 +29,8 @@ pub(crate) struct Queue {
     pub(crate) settings: Option<Arc<Settings>>,
     pub(crate) subscribers: Subscribers,
     pub(crate) lanes: Lanes,
+    /// Present where messages are grouped.
+    pub(crate) groups: Option<Box<Groups>>,
     /// When it was last used, as far as that matters, and when that is looked at next.
     pub(crate) used_at: Millis,
     pub(crate) expiry: Option<Millis>,
@@ -42,7 +45,8 @@ pub(crate) struct Queue {
 impl Queue {
     pub(crate) fn new(spec: QueueSpec) -> Self {
         let first = LaneId { queue: spec.id, index: 0 };
-        let subscribers = Subscribers::new(is_single_active(spec.settings.as_ref()));
+        let yields = spec.settings.as_ref().is_some_and(|settings| settings.active_yields);
+        let subscribers = Subscribers::new(is_single_active(spec.settings.as_ref()), yields);
         let measured = spec.settings.as_ref().is_some_and(|settings| settings.bytes_max.is_some());
         let counted = spec.settings.as_deref().is_some_and(counts_returns);
         Self {
@@ -52,6 +56,7 @@ impl Queue {
             settings: spec.settings,
             subscribers,
             lanes: Lanes::new(Lane::new(first, spec.durable, measured, counted)),
+            groups: None,
             used_at: Millis(0),
             expiry: None,
             probe: Probe::None,
@@ -66,9 +71,14 @@ impl Queue {
         self.lanes.tally()
     }
 
+    /// Nobody is given anything.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.settings.as_ref().is_some_and(|settings| settings.paused)
+    }
+
     /// The queue is in the shard's list of those that can deliver, if it can.
     pub(crate) fn activate(&mut self, common: &mut Common) {
-        if !self.is_active && self.tally().ready > 0 && self.subscribers.any_in_turn() {
+        if !self.is_active && self.tally().ready > 0 && self.subscribers.any_in_turn() && !self.is_paused() {
             self.is_active = true;
             common.active.push_back(self.id);
         }
@@ -78,6 +88,7 @@ impl Queue {
     pub(crate) fn publish(&mut self, records: Records<'_>, common: &mut Common, effects: &mut impl Effects) {
         match self.settings.clone() {
             None => self.append(0, records, common),
+            Some(settings) if settings.has_keys() => self.publish_keyed(&settings, records, common, effects),
             Some(settings) if settings.overflow == Overflow::DropHead => self.admit(&settings, records, common),
             Some(settings) => self.publish_or_refuse(&settings, records, common, effects),
         }
@@ -104,11 +115,9 @@ impl Queue {
 
     /// Each message into its lane.
     fn distribute(&mut self, settings: &Settings, records: Records<'_>, common: &mut Common) {
-        if settings.delays {
+        if settings.delays || settings.priority_max.is_some() {
             let now = common.now;
-            self.append_by(records, common, |record| record.due().map_or(0, |due| slot(due, now)));
-        } else if let Some(max) = settings.priority_max {
-            self.append_by(records, common, |record| record.priority().min(max));
+            self.append_by(records, common, |record| lane_for(settings, record, now));
         } else {
             self.append(0, records, common);
         }
@@ -149,4 +158,12 @@ impl Queue {
         self.lanes.update(lane_of(first), |lane| lane.settle(first, count, common, effects));
         self.probe_ended(first, count, false, common.now);
     }
+}
+
+/// The lane of a new message.
+pub(crate) fn lane_for(settings: &Settings, record: Record<'_>, now: Millis) -> u8 {
+    if settings.delays {
+        return record.due().map_or(0, |due| slot(due, now));
+    }
+    settings.priority_max.map_or(0, |max| record.priority().min(max))
 }

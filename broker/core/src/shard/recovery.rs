@@ -121,6 +121,7 @@ impl Shard {
                     lane.mark_unstored(common);
                 }
             });
+            queue.recover_keys(common);
             queue.mark_crowded(common);
             queue.activate(common);
         }

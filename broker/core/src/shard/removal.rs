@@ -35,6 +35,7 @@ impl Shard {
         }
         let ready = u32::try_from(queue.tally().ready).unwrap_or(u32::MAX);
         queue.drop_all(&mut self.common, effects);
+        self.common.keys.remove(&queue.id);
         self.common.compact(self.queues.len(), |id| self.queues.contains_key(&id));
         Ok(ready)
     }
@@ -49,6 +50,7 @@ impl Shard {
             lane.end_delays(common);
             lane.purge(common, effects);
         });
+        queue.ungroup_purged();
         ready
     }
 }
@@ -69,7 +71,7 @@ impl Queue {
 
 impl Lane {
     fn purge(&mut self, common: &mut Common, effects: &mut impl Effects) {
-        if self.aside.as_ref().is_some_and(|aside| aside.has_dead()) {
+        if !self.skipped.is_empty() || self.aside.as_ref().is_some_and(|aside| aside.has_dead()) {
             return self.purge_around_dead(common, effects);
         }
         let returned = self.returned.take();
@@ -106,7 +108,7 @@ impl Lane {
         }
     }
 
-    /// The same where dead messages lie between the ready ones.
+    /// The same where others lie between the ready ones, or ready ones behind the cursor.
     fn purge_around_dead(&mut self, common: &mut Common, effects: &mut impl Effects) {
         let mut at = 0;
         while let Some(chunk) = self.chunks.get(at) {

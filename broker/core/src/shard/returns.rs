@@ -73,6 +73,7 @@ impl Queue {
 
     /// Unacked messages come back.
     pub(crate) fn requeue(&mut self, first: Sequence, count: u32, cause: ReturnCause, common: &mut Common, effects: &mut impl Effects) {
+        self.settle_replaced(first, count, common, effects);
         let keep = keeps_dead(self.settings.as_ref());
         let terms = self.settings.as_ref().and_then(|settings| Terms::of(settings, cause, keep));
         self.lanes
@@ -85,6 +86,7 @@ impl Queue {
     /// The wait of returned messages is over.
     pub(crate) fn end_delay(&mut self, first: Sequence, end: Sequence, common: &mut Common) -> u32 {
         let ready = self.lanes.update(lane_of(first), |lane| lane.end_delay(first, end, common));
+        self.regroup_delayed(first, end);
         self.mark_crowded(common);
         self.activate(common);
         ready.unwrap_or(0)

@@ -9,6 +9,8 @@
 //! index entry   version u8 = 1  kind u8 = 4 timed  count u16  bytes u32  due u64  bodies u64  then a bit a message: set = gone
 //! index entry   version u8 = 1  kind u8 = 5 timed  count u16  bytes u32  due u64  bodies u64  then as in kind 3
 //! index entry   version u8 = 1  kind u8 = 7 parts  as kind 5, then parts: tag u8  size u32  `size` octets
+//! index entry   version u8 = 1  kind u8 = 6 keyed  count u16  0 u32       rule u64  then a bit a message: set = has a key
+//!               then for each message with a key: key u128  then the entry as it would be without keys, of kind 1, 3, 4 or 5
 //! head entry    version u8 = 1  kind u8 = 2 head   0 u16      0 u32      next u64  taken u64
 //! ```
 //! The entry of a chunk is of kind 3 if the body of any unsettled message lies apart, and lists those messages, so that nobody need read the
@@ -18,7 +20,9 @@
 //! message that is not gone is due (`u64::MAX`: none ever), `bodies` the octets of the bodies of those that are not gone.
 //!
 //! Kind 7 is for what only some chunks have. Part 1 says where messages stand that came back or are dead (`standing.rs`), in runs of the same
-//! standing: first place u8, last place u8, standing. Kind 6 is not used.
+//! standing: first place u8, last place u8, standing.
+//!
+//! Kind 6 is that of queues that tell messages apart by a header (`keys`): `rule` says by which, and no rule's number is another's.
 //!
 //! All other integers are little-endian. The head entry of a lane lies at the sequence before its first message; that
 //! of lane 0 at `u64::MAX`. A kind or a version is never used again
@@ -31,6 +35,7 @@ use crate::ids::{Millis, QueueId, Sequence};
 use crate::record::BodyRef;
 use crate::shard::apart::Apart;
 use crate::shard::bits::Bits;
+use crate::shard::keys::{ChunkKeys, Key};
 use crate::shard::standing::{STANDING, Standing};
 use crate::shard::timers::NEVER;
 
@@ -59,6 +64,7 @@ mod kind {
     pub(super) const APART: u8 = 3;
     pub(super) const TIMED: u8 = 4;
     pub(super) const TIMED_APART: u8 = 5;
+    pub(super) const KEYED: u8 = 6;
     pub(super) const PARTS: u8 = 7;
 }
 
@@ -128,6 +134,8 @@ pub struct ChunkEntry {
     pub(crate) apart: Option<Box<Apart>>,
     /// Where those stand that are not simply ready, and those that came back.
     pub(crate) standings: Vec<(Range<u16>, Standing)>,
+    /// Which messages have which key, where the queue asks for that.
+    pub(crate) keys: Option<Box<ChunkKeys>>,
 }
 
 /// A lane's sequences. All messages below `next` that are not in the table are settled, whatever an older journal says.
@@ -210,7 +218,21 @@ impl IndexEntry {
     /// The value for the index family.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = vec![VERSION, kind::CHUNK];
+        let mut out = Vec::new();
+        if let Self::Chunk(ChunkEntry {
+            count, keys: Some(keys), ..
+        }) = self
+        {
+            encode_keys(*count, keys, &mut out);
+        }
+        self.encode_rest(&mut out);
+        out
+    }
+
+    /// The value without keys.
+    fn encode_rest(&self, out: &mut Vec<u8>) {
+        let kind_at = out.len() + 1;
+        out.extend_from_slice(&[VERSION, kind::CHUNK]);
         match self {
             Self::Chunk(entry) => {
                 out.extend_from_slice(&entry.count.to_le_bytes());
@@ -219,31 +241,30 @@ impl IndexEntry {
                 let parts = !entry.standings.is_empty();
                 let timed = entry.due != NEVER || entry.bodies > 0 || parts;
                 if timed {
-                    out[1] = kind::TIMED;
+                    out[kind_at] = kind::TIMED;
                     out.extend_from_slice(&entry.due.0.to_le_bytes());
                     out.extend_from_slice(&entry.bodies.to_le_bytes());
                 }
                 if parts {
-                    out[1] = kind::PARTS;
+                    out[kind_at] = kind::PARTS;
                     let none = Apart::default();
                     let apart = entry.apart.as_deref().unwrap_or(&none);
-                    entry.push_bits(apart, &mut out);
-                    entry.push_standings(&mut out);
+                    entry.push_bits(apart, out);
+                    entry.push_standings(out);
                 } else if let Some(apart) = &entry.apart {
-                    out[1] = if timed { kind::TIMED_APART } else { kind::APART };
-                    entry.push_bits(apart, &mut out);
+                    out[kind_at] = if timed { kind::TIMED_APART } else { kind::APART };
+                    entry.push_bits(apart, out);
                 } else if timed || !entry.gone.is_empty() {
                     out.extend(entry.gone.octets().take(octets));
                 }
             }
             Self::Head(head) => {
-                out[1] = kind::HEAD;
+                out[kind_at] = kind::HEAD;
                 out.extend_from_slice(&[0; 6]);
                 out.extend_from_slice(&head.next.0.to_le_bytes());
                 out.extend_from_slice(&head.taken.0.to_le_bytes());
             }
         }
-        out
     }
 
     /// Reads what [`encode`](Self::encode) wrote.
@@ -261,6 +282,19 @@ impl IndexEntry {
             return Err(StoredError::Version(version));
         }
         match kind {
+            kind::KEYED => {
+                let (keys, rest) = decode_keys(u16::from_le_bytes([c0, c1]), rest, size)?;
+                if rest.get(1) == Some(&kind::KEYED) {
+                    return Err(StoredError::Kind(kind::KEYED));
+                }
+                match Self::decode(rest)? {
+                    Self::Chunk(entry) if entry.keys.is_none() && entry.count == u16::from_le_bytes([c0, c1]) => {
+                        let keys = Some(Box::new(keys));
+                        Ok(Self::Chunk(ChunkEntry { keys, ..entry }))
+                    }
+                    _ => Err(StoredError::Kind(kind::KEYED)),
+                }
+            }
             kind::CHUNK | kind::APART | kind::TIMED | kind::TIMED_APART | kind::PARTS => {
                 let count = u16::from_le_bytes([c0, c1]);
                 if count == 0 || count > 256 {
@@ -311,6 +345,7 @@ impl IndexEntry {
                     bodies,
                     apart,
                     standings,
+                    keys: None,
                 }))
             }
             kind::HEAD => {
@@ -380,6 +415,35 @@ fn read_parts(mut rest: &[u8], count: u16) -> Result<Vec<(Range<u16>, Standing)>
     Ok(standings)
 }
 
+fn encode_keys(count: u16, keys: &ChunkKeys, out: &mut Vec<u8>) {
+    out.extend_from_slice(&[VERSION, kind::KEYED]);
+    out.extend_from_slice(&count.to_le_bytes());
+    out.extend_from_slice(&[0; 4]);
+    out.extend_from_slice(&keys.of.to_le_bytes());
+    out.extend(keys.places().octets().take(gone_octets(count)));
+    out.extend(keys.keys().iter().flat_map(|key| key.to_le_bytes()));
+}
+
+/// Reads keys, and says what follows them.
+fn decode_keys(count: u16, rest: &[u8], size: impl Fn(usize) -> StoredError) -> Result<(ChunkKeys, &[u8]), StoredError> {
+    if count == 0 || count > 256 {
+        return Err(StoredError::Count {
+            expected: 256,
+            found: count,
+        });
+    }
+    let octets = gone_octets(count);
+    let (of, rest) = rest.split_first_chunk::<8>().ok_or(size(24 + octets))?;
+    let (places, rest) = rest.split_at_checked(octets).ok_or(size(24 + octets))?;
+    let places = Bits::from_octets(places, count);
+    let whole = size_of::<Key>() * usize::from(places.count());
+    let (keys, rest) = rest.split_at_checked(whole).ok_or(size(24 + octets + whole))?;
+    let (keys, _) = keys.as_chunks();
+    let keys = keys.iter().map(|key| Key::from_le_bytes(*key)).collect();
+    let keys = ChunkKeys::listed(u64::from_le_bytes(*of), places, keys).ok_or(size(24 + octets + whole))?;
+    Ok((keys, rest))
+}
+
 fn gone_octets(count: u16) -> usize {
     usize::from(count).div_ceil(8)
 }
@@ -435,6 +499,7 @@ mod tests {
             bodies: 0,
             apart: apart.map(Box::new),
             standings: Vec::new(),
+            keys: None,
         })
     }
 
@@ -467,6 +532,9 @@ mod tests {
         let listed = |gone: Bits| entry(gone, Apart::new(places, vec![body(5), body(6)]));
         let refs = [
             5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0,
+        ];
+        let keys = [
+            0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
         ];
         vec![
             (entry(Bits::default(), None), vec![1, 1, 10, 0, 0x34, 0x12, 0, 0]),
@@ -516,7 +584,42 @@ mod tests {
                 ]
                 .concat(),
             ),
+            (
+                keyed(entry(Bits::of(7..9), None)),
+                [
+                    &[1, 6, 10, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0x10, 2][..],
+                    &keys,
+                    &[1, 1, 10, 0, 0x34, 0x12, 0, 0, 0x80, 1],
+                ]
+                .concat(),
+            ),
+            (
+                keyed(timed(Millis(0x1_0002), 0x30, listed(Bits::default()))),
+                [
+                    &[1, 6, 10, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0x10, 2][..],
+                    &keys,
+                    &[
+                        1, 5, 10, 0, 0x34, 0x12, 0, 0, 2, 0, 1, 0, 0, 0, 0, 0, 0x30, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 2,
+                    ],
+                    &refs,
+                ]
+                .concat(),
+            ),
         ]
+    }
+
+    /// The messages 4 and 9 have keys.
+    fn keyed(entry: IndexEntry) -> IndexEntry {
+        let mut keys = ChunkKeys::new(7);
+        keys.insert(9, 2);
+        keys.insert(4, 1 << 64);
+        match entry {
+            IndexEntry::Chunk(entry) => IndexEntry::Chunk(ChunkEntry {
+                keys: Some(Box::new(keys)),
+                ..entry
+            }),
+            head => head,
+        }
     }
 
     #[test]
@@ -530,8 +633,13 @@ mod tests {
     #[test]
     fn an_entry_of_another_size_is_refused() {
         for (entry, value) in examples() {
-            let whole = value[1] != kind::CHUNK;
-            for end in (0..value.len()).filter(|&end| whole || end != 8) {
+            // An entry of kind 1 is whole without its bits, too.
+            let bare = match value[1] {
+                kind::CHUNK => 8,
+                kind::KEYED if value[1 + 50] == kind::CHUNK => 50 + 8,
+                _ => usize::MAX,
+            };
+            for end in (0..value.len()).filter(|&end| end != bare) {
                 assert!(IndexEntry::decode(&value[..end]).is_err(), "{entry:?} cut at {end}");
             }
             let longer = [&value[..], &[0; 3]].concat();

@@ -21,6 +21,7 @@ impl Topology {
                 queue,
                 settings,
                 governing,
+                paused,
             } = known;
             let vhost = self.vhosts.get(&queue.vhost);
             let expected = vhost.map(|vhost| vhost.policies.of_queue(queue.queue_type(), &queue.name));
@@ -30,7 +31,7 @@ impl Topology {
             );
             assert_eq!(
                 *settings.clone().unwrap_or_default(),
-                Self::settings_of(queue, governing),
+                Self::settings_of(queue, governing, *paused),
                 "{queue:?} is set to do what is asked of it"
             );
             assert_eq!(*id, queue.id);

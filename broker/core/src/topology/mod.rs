@@ -22,6 +22,7 @@ mod limits;
 mod listing;
 mod password;
 mod pattern;
+mod pause;
 mod permissions;
 mod policy;
 mod queue;

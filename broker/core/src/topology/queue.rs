@@ -17,6 +17,9 @@ use stoa_amqp::{ShortString, Table, Value};
 const NAME_PREFIX: &str = "x-name-prefix";
 const NAME_PREFIX_MAX: usize = 64;
 
+/// The field of a queue's record that says that it is paused.
+pub(super) const PAUSED: &str = "paused";
+
 /// A queue as it was declared. It never changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Queue {
@@ -59,13 +62,15 @@ impl Queue {
         Resource::new(ResourceKind::Queue, self.name.as_bytes(), &self.vhost)
     }
 
-    pub(super) fn record(&self) -> Change {
+    /// `paused`: nobody is given anything of it.
+    pub(super) fn record(&self, paused: bool) -> Change {
         let fields: Table = [
             ("id", Value::from(self.id.0.cast_signed())),
             ("auto-delete", Value::from(self.auto_delete)),
             ("arguments", Value::from(self.arguments.clone())),
         ]
         .into_iter()
+        .chain(paused.then_some((PAUSED, Value::from(true))))
         .collect();
         Change::put(queue_key(&self.vhost, &self.name), &fields)
     }
@@ -154,6 +159,8 @@ pub(super) struct Known {
     pub(super) settings: Option<Arc<Settings>>,
     /// The policies that it is under.
     pub(super) governing: Governing,
+    /// An operator has paused it.
+    pub(super) paused: bool,
 }
 
 /// Gives out the ids of queues, each once, restarts included: so many are written down as used before the first of them is.
@@ -245,7 +252,7 @@ impl Topology {
             arguments,
         });
         if queue.durable {
-            changes.push(queue.record());
+            changes.push(queue.record(false));
         }
         self.add_queue(queue.clone());
         Ok(self.declared(queue, true))
@@ -260,12 +267,13 @@ impl Topology {
     }
 
     /// What is asked of a queue, by its arguments and by the policies that it is under.
-    pub(super) fn settings_of(queue: &Queue, governing: &Governing) -> Settings {
+    pub(super) fn settings_of(queue: &Queue, governing: &Governing, paused: bool) -> Settings {
         let policy = governing.definition();
         let asked = Asked {
             queue_type: queue.queue_type(),
             arguments: &queue.arguments,
             policy: policy.as_ref(),
+            paused,
         };
         asked.settings()
     }
@@ -313,10 +321,11 @@ impl Topology {
         let governing = policies
             .map(|policies| policies.of_queue(queue.queue_type(), &queue.name))
             .unwrap_or_default();
-        let settings = Self::settings_of(&queue, &governing);
+        let settings = Self::settings_of(&queue, &governing, false);
         let known = Known {
             settings: self.settings.share(settings),
             governing,
+            paused: false,
             queue: queue.clone(),
         };
         self.queues.insert(queue.id, known);

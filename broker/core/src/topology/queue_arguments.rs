@@ -44,7 +44,7 @@ enum Check {
 }
 
 /// The arguments that are looked at, in the order in which RabbitMQ looks at them.
-const CHECKS: [(&str, Check); 27] = [
+const CHECKS: [(&str, Check); 28] = [
     ("x-expires", Check::ExpiryNotZero),
     ("x-message-ttl", Check::Expiry),
     (DEAD_LETTER_EXCHANGE, Check::Text),
@@ -90,10 +90,11 @@ const CHECKS: [(&str, Check); 27] = [
     ("x-group-by", Check::Header),
     ("x-last-value-key", Check::Header),
     ("x-message-deduplication", Check::Flag),
+    ("x-deduplication-header", Check::Header),
 ];
 
 /// The arguments that a second declaration must give as the first did. The queue type is compared apart.
-pub(super) const COMPARED: [&str; 27] = [
+pub(super) const COMPARED: [&str; 28] = [
     "x-expires",
     "x-message-ttl",
     DEAD_LETTER_EXCHANGE,
@@ -121,6 +122,7 @@ pub(super) const COMPARED: [&str; 27] = [
     "x-group-by",
     "x-last-value-key",
     "x-message-deduplication",
+    "x-deduplication-header",
 ];
 
 /// The arguments that queues of a type do not take, though those of another do. Unlike RabbitMQ's, classic queues have `x-dead-letter-strategy`,

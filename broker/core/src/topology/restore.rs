@@ -8,7 +8,7 @@ use super::limits::LimitOf;
 use super::password::PasswordHash;
 use super::permissions::{Permissions, without_permission};
 use super::policy::PolicyKind;
-use super::queue::Queue;
+use super::queue::{PAUSED, Queue};
 use super::topic_permissions;
 use super::vhost::{self, Vhost, binding_key};
 use super::{Permission, Topology};
@@ -72,7 +72,11 @@ impl Topology {
                 if queue.id.0 >= self.ids.reserved {
                     return Err(record.error("has an id that was never given out"));
                 }
+                let id = queue.id;
                 self.add_queue(Arc::new(queue));
+                if record.flag(PAUSED) {
+                    self.set_paused(id, true);
+                }
             }
             Kind::Binding => {
                 let vhost = vhost_of(self, &mut record)?;
@@ -160,7 +164,7 @@ impl Topology {
             let exchanges = self.exchanges(&vhost.name).filter(|exchange| exchange.is_recorded());
             records.extend(exchanges.map(|exchange| exchange.record()));
             let queues = vhost.queues.values().filter(|queue| queue.durable);
-            records.extend(queues.map(|queue| queue.record()));
+            records.extend(queues.map(|queue| queue.record(self.is_paused(queue.id))));
             records.extend(vhost.policies.records());
             let bindings = vhost.bindings.iter().filter(|bound| bound.durable);
             records.extend(bindings.map(|bound| Change::put(binding_key(&vhost.name, &bound.binding), &Table::new())));

@@ -12,8 +12,8 @@ use stoa_amqp::{ShortString, Table, Value};
 /// How often a quorum queue's messages may come back if nothing else is said (RabbitMQ 4.0).
 const QUORUM_DELIVERY_LIMIT: i64 = 20;
 
-/// Arguments that Stoa knows and checks, but does nothing about yet: they are kept, and their settings stay as if they were not there.
-pub(super) const IGNORED: [&str; 3] = ["x-group-by", "x-last-value-key", "x-message-deduplication"];
+/// The header by which messages are told apart if the queue names no other, as RabbitMQ's plugin has it.
+const DEDUPLICATION_HEADER: &str = "x-deduplication-header";
 
 /// What is asked of a queue.
 pub(super) struct Asked<'a> {
@@ -21,6 +21,8 @@ pub(super) struct Asked<'a> {
     pub(super) arguments: &'a Table,
     /// What the policies that apply to it define together.
     pub(super) policy: Option<&'a Table>,
+    /// An operator has paused it.
+    pub(super) paused: bool,
 }
 
 impl Asked<'_> {
@@ -39,19 +41,21 @@ impl Asked<'_> {
             dead_letter: self.dead_letter(overflow),
             priority_max: self.priority_max(),
             single_active: self.is_true("x-single-active-consumer"),
+            active_yields: self.queue_type == QueueType::Quorum && self.is_true("x-single-active-consumer"),
             delivery_limit,
             counts_deliveries: self.queue_type == QueueType::Quorum || delivery_limit.is_some() || retry.is_some(),
             consumer_timeout_ms: self.least("x-consumer-timeout"),
             retry,
             delays: false,
-            deduplicates: self.is_true("x-message-deduplication"),
+            paused: self.paused,
+            deduplicate_by: self.deduplicate_by(),
             group_by: self.header("x-group-by"),
             last_value_key: self.header("x-last-value-key"),
         }
     }
 
     fn argument(&self, name: &str) -> Option<&Value> {
-        self.arguments.get(name).filter(|_| !IGNORED.contains(&name))
+        self.arguments.get(name)
     }
 
     /// What the policies say where an argument of this name could.
@@ -89,7 +93,14 @@ impl Asked<'_> {
     }
 
     fn is_true(&self, name: &str) -> bool {
-        self.argument(name).and_then(Value::as_bool).unwrap_or(false)
+        let of = |value: Option<&Value>| value.and_then(Value::as_bool);
+        of(self.argument(name)).or_else(|| of(self.policy(name))).unwrap_or(false)
+    }
+
+    fn deduplicate_by(&self) -> Option<ShortString> {
+        let named = || self.header("x-deduplication-header");
+        self.is_true("x-message-deduplication")
+            .then(|| named().unwrap_or_else(|| ShortString::from(DEDUPLICATION_HEADER)))
     }
 
     fn header(&self, name: &str) -> Option<ShortString> {

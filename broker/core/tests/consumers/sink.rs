@@ -231,6 +231,7 @@ impl Effects for Sink {
     fn unused(&mut self, queue: QueueId) {
         panic!("queue {queue} stays");
     }
+    fn replaced(&mut self) {}
     fn expired(&mut self, queue: QueueId) {
         panic!("queue {queue} stays");
     }

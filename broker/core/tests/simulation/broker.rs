@@ -78,6 +78,8 @@ pub struct Sink {
     pub letters: Vec<Lettered>,
     pub refused: Vec<(QueueId, Vec<usize>)>,
     pub cancelled: Vec<(OutletId, ConsumerId)>,
+    /// A message has taken the place of another one.
+    pub replaced: bool,
     pub seen: Seen,
     pub bodies: Shared,
     loads: Vec<(QueueId, Sequence)>,
@@ -109,6 +111,10 @@ impl Effects for Sink {
         self.seen.saw("refuse");
         assert_eq!(dead_letter, settings.overflow == Overflow::RejectPublishDeadLetter);
         self.refused.push((queue, ids(records, &self.bodies.borrow())));
+    }
+    fn replaced(&mut self) {
+        self.seen.saw("replace");
+        self.replaced = true;
     }
     fn expired(&mut self, queue: QueueId) {
         self.seen.saw("queue expires");
@@ -244,6 +250,9 @@ impl Broker {
     pub fn apply(&mut self, queue: QueueId, command: Command<'_>) {
         let (shard, sink) = self.shard(queue);
         shard.apply(command, sink);
+        if std::mem::take(&mut sink.replaced) {
+            self.transaction = self.epoch;
+        }
     }
 
     pub fn begin_commit(&mut self) {

@@ -21,7 +21,7 @@ const SEEDS: u64 = 1000;
 const STEPS: usize = 250;
 
 /// What must happen in a whole run, for it to prove anything.
-const SEEN: [&str; 49] = [
+const SEEN: [&str; 52] = [
     "body comes back",
     "body is deleted",
     "body is dropped",
@@ -45,9 +45,11 @@ const SEEN: [&str; 49] = [
     "dead since before a restart",
     "deliver",
     "deliver a body",
+    "drop a duplicate",
     "flush",
     "forget",
     "forget a range",
+    "get finds all groups held",
     "get waits",
     "letter is not taken",
     "letter of a queue that is gone",
@@ -59,6 +61,7 @@ const SEEN: [&str; 49] = [
     "redeliver",
     "refuse",
     "release",
+    "replace",
     "replay body",
     "replay messages",
     "replay settled",

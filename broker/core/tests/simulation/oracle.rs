@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use stoa_core::ids::{Millis, QueueId};
+use stoa_core::ids::{ConsumerId, Millis, QueueId};
 use stoa_core::settings::{RetryOf, Settings};
 use stoa_core::shard::{MessageState, Reason, ReturnCause};
 
@@ -27,10 +27,18 @@ pub struct Message {
     pub due: Option<Millis>,
     /// How often it came back, as far as its queue counts that, until when it waits, and why it is dead.
     pub stands: Stands,
-    /// It was dead when the broker stopped: others behind it may have been delivered, so it may say that it was.
+    /// It was dead or skipped when the broker stopped: others behind it may have been delivered, so it may say that it was.
     pub passed: bool,
     /// Handed out as a dead letter, and not answered.
     pub offered: bool,
+    /// What its queue tells it apart by; 0: nothing.
+    pub key: usize,
+    /// It was unacked when a newer one took its place, in the commit of this epoch.
+    pub replaced: Option<u64>,
+    /// Who holds it if it is unacked: nobody's name for `basic.get`.
+    pub holder: Option<ConsumerId>,
+    /// Somebody who is no consumer has claimed it, or it waited for a retry when the broker stopped: others of its group may have overtaken it.
+    pub claimed: bool,
     pub fate: Fate,
 }
 
@@ -54,8 +62,8 @@ pub enum Fate {
 #[derive(Default)]
 pub struct Oracle {
     pub messages: Vec<Message>,
-    /// The last message of each publisher and priority that each queue delivered for the first time.
-    order: HashMap<(QueueId, u64, u8), usize>,
+    /// The last message of each publisher and priority, and of each group, that each queue delivered for the first time.
+    order: HashMap<(QueueId, u64, u8, usize), usize>,
     /// Settled, and that is not durable. Some are not any more.
     settled: Vec<usize>,
     /// Settled when the checkpoint began that is on its way.
@@ -190,6 +198,7 @@ impl Oracle {
             "message {id} can be had: {message:?}"
         );
         message.passed = true;
+        message.claimed = true;
         message.fate = Fate::Dead;
     }
 
@@ -198,6 +207,7 @@ impl Oracle {
         let message = &mut self.messages[id];
         assert_eq!(message.fate, Fate::Dead);
         message.stands.undelayed();
+        let gone = gone || message.replaced.is_some();
         message.fate = if gone { Fate::Settled { epoch } } else { Fate::Ready };
         self.settled.extend(gone.then_some(id));
     }
@@ -220,15 +230,93 @@ impl Oracle {
         self.messages.len() - 1
     }
 
-    pub fn delivered(&mut self, id: usize, queue: QueueId, (redelivered, returns): (bool, u32), no_ack: bool, epoch: u64) {
-        let priority = self.messages[id].priority;
+    /// A message with a key came to a queue that keeps the last value of each: names those in whose place it is.
+    pub fn replaces(&mut self, id: usize, epoch: u64) -> Vec<usize> {
+        let Message { queue, key, .. } = self.messages[id];
+        let mut replaced = Vec::new();
+        for (other, message) in self.messages[..id].iter_mut().enumerate() {
+            if message.queue != queue || message.key != key || message.replaced.is_some() {
+                continue;
+            }
+            match message.fate {
+                // Nobody dies here: it was claimed.
+                Fate::Unacked | Fate::Dead => message.replaced = Some(epoch),
+                Fate::Ready | Fate::Maybe => {
+                    if message.fate == Fate::Ready {
+                        replaced.push(other);
+                    }
+                    message.fate = Fate::Settled { epoch };
+                    self.settled.push(other);
+                }
+                _ => {}
+            }
+        }
+        replaced
+    }
+
+    /// A message with a key came to a queue that takes no key twice. True if it was dropped for sure.
+    pub fn is_duplicate(&mut self, id: usize) -> bool {
+        let Message { queue, key, .. } = self.messages[id];
+        let others = self.messages[..id].iter().filter(|other| other.queue == queue && other.key == key);
+        let (mut there, mut maybe) = (false, false);
+        for other in others {
+            match other.fate {
+                Fate::Ready if self.may_leave(other) => maybe = true,
+                Fate::Ready | Fate::Unacked => there = true,
+                // Its key is free, but a restart may have brought it back.
+                Fate::Maybe | Fate::Dead => maybe = true,
+                Fate::Settled { .. } | Fate::Gone => {}
+            }
+        }
+        if there {
+            self.messages[id].fate = Fate::Gone;
+        } else if maybe {
+            self.messages[id].fate = Fate::Maybe;
+        }
+        there
+    }
+
+    /// A message of a group goes to somebody: nobody else holds any of it, and no older one of it is there.
+    fn check_group(&self, id: usize, holder: Option<ConsumerId>) {
+        let Message { queue, key, priority, .. } = self.messages[id];
+        for (other, message) in self.messages.iter().enumerate() {
+            if message.queue != queue || message.key != key || other == id {
+                continue;
+            }
+            assert!(
+                message.fate != Fate::Unacked || holder.is_some() && message.holder == holder,
+                "message {id} went to {holder:?} while {:?} holds {other} of its group",
+                message.holder
+            );
+            let waits = message.fate == Fate::Ready && !message.claimed && !self.may_leave(message);
+            assert!(
+                !waits || (message.priority, other) > (priority, id) || message.priority < priority,
+                "message {id} overtook {other} of its group"
+            );
+        }
+    }
+
+    pub fn delivered(
+        &mut self,
+        (id, holder): (usize, Option<ConsumerId>),
+        queue: QueueId,
+        (redelivered, returns): (bool, u32),
+        no_ack: bool,
+        epoch: u64,
+    ) {
+        let Message { priority, key, .. } = self.messages[id];
+        let grouped = self.queues[&queue].settings.group_by.is_some();
+        if grouped && key > 0 {
+            self.check_group(id, holder);
+        }
+        self.messages[id].holder = holder;
         let overtaken = |other: &Message| {
             let waits =
                 other.queue == queue && other.fate == Fate::Ready && other.stands.not_before == Millis(0) && !other.stands.uncertain;
             waits && other.priority > priority && !self.may_leave(other)
         };
         assert!(
-            self.priorities == 0 || !self.messages.iter().any(overtaken),
+            grouped || self.priorities == 0 || !self.messages.iter().any(overtaken),
             "message {id} overtook one of higher priority"
         );
         let now = self.now;
@@ -248,7 +336,8 @@ impl Oracle {
             "redelivered says whether message {id} may have been delivered before"
         );
         if !redelivered {
-            let last = self.order.insert((queue, message.publisher, message.priority), id);
+            let group = if grouped { key } else { 0 };
+            let last = self.order.insert((queue, message.publisher, message.priority, group), id);
             assert!(last.is_none_or(|last| last < id), "message {id} was overtaken by {last:?}");
         }
         message.delivered = true;
@@ -265,6 +354,9 @@ impl Oracle {
     pub fn returned(&mut self, id: usize, cause: ReturnCause, epoch: u64) {
         let message = &mut self.messages[id];
         assert_eq!(message.fate, Fate::Unacked);
+        if message.replaced.is_some() {
+            return self.settled(id, epoch);
+        }
         message.fate = Fate::Ready;
         let set = &self.queues[&message.queue];
         let settings = &set.settings;
@@ -374,7 +466,10 @@ impl Oracle {
         let passed: Vec<_> = self
             .messages
             .iter()
-            .map(|message| message.fate == Fate::Dead || self.may_leave(message) || self.may_be_dead(message))
+            .map(|message| {
+                let skipped = self.queues[&message.queue].settings.group_by.is_some();
+                message.fate == Fate::Dead || skipped || self.may_leave(message) || self.may_be_dead(message)
+            })
             .collect();
         for (message, passed) in self.messages.iter_mut().zip(passed) {
             message.passed |= passed;
@@ -387,6 +482,11 @@ impl Oracle {
                 Fate::Dead if message.persistent && dead => Fate::Dead,
                 _ if !message.persistent => Fate::Gone,
                 Fate::Gone => Fate::Gone,
+                // What was replaced does not come back if what replaced it does.
+                Fate::Ready | Fate::Unacked | Fate::Dead if message.replaced.is_some() => {
+                    let known = clean || message.replaced.is_some_and(|epoch| epoch <= durable);
+                    if known { Fate::Gone } else { Fate::Maybe }
+                }
                 Fate::Settled { .. } if clean => Fate::Gone,
                 Fate::Settled { .. } | Fate::Maybe => Fate::Maybe,
                 Fate::Ready | Fate::Unacked | Fate::Dead if clean || message.confirmed || message.epoch <= durable => Fate::Ready,
@@ -394,6 +494,9 @@ impl Oracle {
             };
             message.delivered |= !clean;
             message.offered = false;
+            message.replaced = None;
+            // What waits for a retry since before the restart holds its group back no more.
+            message.claimed |= message.stands.not_before > Millis(0);
         }
     }
 

@@ -165,6 +165,10 @@ pub struct Limits {
     /// channel is closed (406).
     #[serde(with = "units::duration")]
     pub consumer_timeout: Duration,
+    /// Keys that a queue knows at most (`x-last-value-key`, `x-message-deduplication`). A message with one more is refused (`basic.nack`).
+    pub queue_keys_max: u32,
+    /// Ready messages of a queue that wait for their group at most (`x-group-by`). With so many, what lies behind them waits, too.
+    pub queue_skipped_max: u32,
     /// Octets of messages and settlements that a transaction holds until its commit. A larger one closes its channel (406) and is rolled back.
     #[serde(with = "units::bytes")]
     pub transaction_bytes_max: usize,
@@ -203,6 +207,8 @@ impl Default for Limits {
             handshakes_max: 4096,
             message_size_max: 128 << 20,
             consumer_timeout: Duration::from_secs(30 * 60),
+            queue_keys_max: 1_000_000,
+            queue_skipped_max: 100_000,
             transaction_bytes_max: 256 << 20,
             outbox_bytes_max: 4 << 20,
             window_bytes: 256 << 10,

@@ -3,7 +3,6 @@
 use std::sync::atomic::Ordering;
 
 use stoa_amqp::content::ContentHeader;
-use stoa_core::settings::Overflow;
 use stoa_core::topology::{Actor, Facts, Permission, RouteError, RouteTarget, delay_ms};
 
 use super::error::Exception;
@@ -88,7 +87,7 @@ impl Open {
             .map_err(|error: RouteError| Exception::new(error.code(), PUBLISH, error.to_string()))?;
         route.may_refuse = route.targets.iter().any(|target| {
             let settings = site.topology.settings(target.queue);
-            settings.is_some_and(|settings| settings.overflow != Overflow::DropHead)
+            settings.is_some_and(|settings| settings.may_refuse())
         });
         drop(site);
         route.delay_ms = None;

@@ -160,6 +160,7 @@ impl Shard {
                 && let Some(queue) = self.queues.get_mut(&queue)
             {
                 queue.subscribers.lent(consumer);
+                queue.nudge(consumer);
                 queue.activate(&mut self.common);
             }
         }
@@ -174,6 +175,7 @@ impl Shard {
         for (queue, consumer) in std::mem::take(&mut outlet.parked) {
             if let Some(queue) = self.queues.get_mut(&queue) {
                 queue.subscribers.unpark(consumer);
+                queue.nudge(consumer);
                 queue.activate(&mut self.common);
             }
         }
@@ -210,6 +212,8 @@ impl Queue {
     pub(crate) fn configure_consumers(&mut self, common: &mut Common) {
         let single_active = is_single_active(self.settings.as_ref());
         self.subscribers.set_single_active(single_active);
+        let yields = self.settings.as_ref().is_some_and(|settings| settings.active_yields);
+        self.subscribers.set_yields(yields);
         self.activate(common);
     }
 
@@ -217,6 +221,7 @@ impl Queue {
     pub(crate) fn released(&mut self, consumer: Option<ConsumerId>, count: u32, common: &mut Common) {
         if let Some(consumer) = consumer {
             self.subscribers.settled(consumer, count);
+            self.nudge(consumer);
             self.activate(common);
         }
     }

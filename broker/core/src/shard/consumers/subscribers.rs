@@ -29,6 +29,8 @@ enum Standing {
     Parked,
     /// Another one is the single active consumer.
     Inactive,
+    /// It is the single active consumer, and gets nothing more: once it holds nothing, another one is.
+    Yielding,
 }
 
 impl Subscriber {
@@ -52,12 +54,15 @@ pub(crate) struct Subscribers {
     single_active: bool,
     /// Which one; there is one if there are consumers.
     active: Option<ConsumerId>,
+    /// It gives way to one of a higher priority.
+    yields: bool,
 }
 
 impl Subscribers {
-    pub(crate) fn new(single_active: bool) -> Self {
+    pub(crate) fn new(single_active: bool, yields: bool) -> Self {
         Self {
             single_active,
+            yields,
             ..Self::default()
         }
     }
@@ -127,7 +132,7 @@ impl Subscribers {
         );
         if self.single_active {
             if self.active.is_some() {
-                return;
+                return self.yield_active();
             }
             self.active = Some(id);
         }
@@ -142,8 +147,35 @@ impl Subscribers {
         let removed = self.list.remove(at).consumer;
         if self.active == Some(id) {
             self.elect();
+        } else {
+            self.yield_active();
         }
         Some(removed)
+    }
+
+    /// The active consumer gives way if there is one of a higher priority: it gets nothing more, and once it holds nothing that one is active. If
+    /// that one goes before, it stays.
+    fn yield_active(&mut self) {
+        let Some(at) = self.active.filter(|_| self.yields).and_then(|active| self.place(active).ok()) else {
+            return;
+        };
+        let priority = self.list[at].consumer.priority;
+        if !self.list.iter().any(|other| other.consumer.priority > priority) {
+            return self.take_turns(at, Standing::Yielding);
+        }
+        self.turns.clear();
+        if self.list[at].unacked > 0 {
+            self.list[at].standing = Standing::Yielding;
+        } else {
+            self.list[at].standing = Standing::Inactive;
+            self.elect();
+        }
+    }
+
+    /// Whether an active consumer gives way has changed.
+    pub(super) fn set_yields(&mut self, yields: bool) {
+        self.yields = yields;
+        self.yield_active();
     }
 
     /// One of the consumers becomes the active one: of the highest priority, the oldest.
@@ -174,7 +206,10 @@ impl Subscribers {
             }
         } else {
             self.active = None;
-            (0..self.list.len()).for_each(|at| self.take_turns(at, Standing::Inactive));
+            for at in 0..self.list.len() {
+                self.take_turns(at, Standing::Inactive);
+                self.take_turns(at, Standing::Yielding);
+            }
         }
     }
 
@@ -190,6 +225,44 @@ impl Subscribers {
         } else {
             self.stand(Standing::NoCredit);
         }
+    }
+
+    /// A consumer, wherever it stands.
+    pub(crate) fn get(&self, id: ConsumerId) -> Option<&Subscriber> {
+        self.place(id).ok().map(|at| &self.list[at])
+    }
+
+    /// Whether a consumer may take a message.
+    pub(crate) fn is_in_turn(&self, id: ConsumerId) -> bool {
+        self.get(id).is_some_and(|subscriber| subscriber.standing == Standing::InTurn)
+    }
+
+    /// A consumer that is in line, at whatever place, was given a message: it goes behind those of its priority.
+    pub(crate) fn took_one(&mut self, id: ConsumerId) {
+        if let Some(at) = self.step_out(id, Standing::NoCredit) {
+            let subscriber = &mut self.list[at];
+            subscriber.unacked += u32::from(!subscriber.consumer.no_ack);
+            self.take_turns(at, Standing::NoCredit);
+        }
+    }
+
+    /// A consumer that is in line, at whatever place, waits for its outlet.
+    pub(crate) fn park_one(&mut self, id: ConsumerId) {
+        self.step_out(id, Standing::Parked);
+    }
+
+    /// A consumer that is in line, at whatever place, waits for its channel.
+    pub(crate) fn refuse_one(&mut self, id: ConsumerId) {
+        self.step_out(id, Standing::Refused);
+    }
+
+    /// A consumer leaves the line.
+    fn step_out(&mut self, id: ConsumerId, standing: Standing) -> Option<usize> {
+        let at = self.place(id).ok()?;
+        let turn = self.turns.iter().position(|&turn| turn as usize == at)?;
+        self.turns.remove(turn);
+        self.list[at].standing = standing;
+        Some(at)
     }
 
     /// The one whose turn it is goes behind those of its priority.
@@ -258,6 +331,9 @@ impl Subscribers {
         if let Ok(at) = self.place(id) {
             let subscriber = &mut self.list[at];
             subscriber.unacked = subscriber.unacked.saturating_sub(count);
+            if subscriber.standing == Standing::Yielding {
+                return self.yield_active();
+            }
             self.take_turns(at, Standing::NoCredit);
         }
     }

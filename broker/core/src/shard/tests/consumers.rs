@@ -317,3 +317,63 @@ fn nobody_has_a_queue_with_a_single_active_consumer_for_itself() {
     t.cancel(1);
     t.consume(2, exclusive);
 }
+
+/// Quorum queues of RabbitMQ 4.0.
+#[test]
+fn an_active_consumer_gives_way_to_a_higher_priority_once_it_holds_nothing() {
+    let mut t = Bench::durable();
+    t.configure(Some(Arc::new(Settings {
+        single_active: true,
+        active_yields: true,
+        ..Settings::default()
+    })));
+    t.consume(1, |consumer| consumer.prefetch = 2);
+    t.publish(5);
+    t.dispatch();
+    t.expect(&["1 <- 0..2"]);
+    t.consume(2, |_| ());
+    t.settle(1, 0, 1);
+    t.dispatch();
+    t.expect(&["1 <- 2..3"]);
+    t.consume(3, |consumer| consumer.priority = 5);
+    t.consume(4, |consumer| consumer.priority = 9);
+    t.settle(1, 1, 1);
+    t.dispatch();
+    // It holds one more, so it is the active one still, and gets nothing.
+    t.expect(&[]);
+    assert_eq!(t.activities()[0], (1, "single_active"));
+    t.settle(1, 2, 1);
+    t.dispatch();
+    t.expect(&["4 <- 3..5"]);
+    let waiting = |id| (id, "waiting");
+    assert_eq!(t.activities(), [waiting(1), waiting(2), waiting(3), (4, "single_active")]);
+    t.cancel(4);
+    t.publish(1);
+    t.dispatch();
+    t.expect(&["3 <- 5..6"]);
+}
+
+#[test]
+fn an_active_consumer_stays_if_who_it_gives_way_to_goes() {
+    let mut t = Bench::durable();
+    t.configure(Some(Arc::new(Settings {
+        single_active: true,
+        active_yields: true,
+        ..Settings::default()
+    })));
+    t.consume(1, |consumer| consumer.prefetch = 1);
+    t.publish(2);
+    t.dispatch();
+    t.expect(&["1 <- 0..1"]);
+    t.consume(2, |consumer| consumer.priority = 1);
+    t.cancel(2);
+    t.settle(1, 0, 1);
+    t.dispatch();
+    t.expect(&["1 <- 1..2"]);
+    t.settle(1, 1, 1);
+    // Who holds nothing gives way at once.
+    t.consume(3, |consumer| consumer.priority = 1);
+    t.publish(1);
+    t.dispatch();
+    t.expect(&["3 <- 2..3"]);
+}

@@ -290,3 +290,33 @@ fn commands_for_what_is_gone_do_nothing() {
     t.expect(&[]);
     assert_eq!(t.shard.counts(queue), None);
 }
+
+#[test]
+fn a_paused_queue_gives_nothing_and_goes_on_where_it_was() {
+    for group_by in [None, Some(ShortString::from("g"))] {
+        let mut t = Bench::set(ShardLimits::default(), |settings| settings.group_by.clone_from(&group_by));
+        let pause = |t: &mut Bench, paused: bool| {
+            let settings = Settings {
+                paused,
+                group_by: group_by.clone(),
+                message_ttl_ms: Some(100),
+                ..Settings::default()
+            };
+            t.shard.configure(QUEUE, Some(Arc::new(settings)));
+            t.dispatch();
+        };
+        t.advance(1000);
+        t.consume(1, |consumer| consumer.prefetch = 1);
+        pause(&mut t, true);
+        t.headed("g", &["a", "b"]);
+        t.dispatch();
+        assert_eq!(t.get(false), Err(GetOutcome::Empty));
+        t.expect_counts(2, 0);
+        t.expect(&[]);
+        t.advance(1100);
+        t.headed("g", &["a"]);
+        t.expect_counts(1, 0);
+        pause(&mut t, false);
+        t.expect(&["1 <- 2"]);
+    }
+}

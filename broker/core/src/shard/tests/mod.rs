@@ -8,12 +8,15 @@ mod consumers;
 mod delays;
 mod delivery;
 mod expiry;
+mod groups;
 mod idle;
 mod journal;
+mod keys;
 mod latency;
 mod letters;
 mod limits;
 mod model;
+mod model_keys;
 mod model_set;
 mod paging;
 mod pick;
@@ -27,7 +30,8 @@ mod standings;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use stoa_amqp::{ShortString, Table};
+use stoa_amqp::content::{CLASS_BASIC, ContentHeader, Properties};
+use stoa_amqp::{ShortString, Table, Value};
 
 use crate::ids::{BodyId, ConnectionId, ConsumerId, Millis, OutletId, QueueId, Sequence};
 use crate::log::{self, LogRecord, LogWriter};
@@ -53,6 +57,25 @@ fn dead_letters() -> Option<DeadLetterTo> {
         routing_key: None,
         at_least_once: true,
     })
+}
+
+/// The payload of a header frame with one header; without any, if it is to have no value.
+fn header_with(name: &str, value: &str) -> Vec<u8> {
+    let headers: Table = [(name, Value::from(value))].into_iter().filter(|_| !value.is_empty()).collect();
+    let headers = headers.encoded();
+    let (mut properties, mut out) = (Vec::new(), Vec::new());
+    Properties {
+        headers: Some(headers.raw()),
+        ..Properties::default()
+    }
+    .encode(&mut properties);
+    ContentHeader {
+        class: CLASS_BASIC,
+        body_size: 8,
+        properties: &properties,
+    }
+    .encode(&mut out);
+    out
 }
 
 fn words(numbers: &[u64]) -> String {
@@ -102,6 +125,9 @@ impl Effects for Sink {
         assert_eq!(numbers.len(), records.count as usize);
         let dead_letter = if dead_letter { ", dead-lettered" } else { "" };
         self.say(format!("no room for{}{dead_letter}", words(&numbers)));
+    }
+    fn replaced(&mut self) {
+        self.say("replaced".into());
     }
     fn expired(&mut self, queue: QueueId) {
         self.say(format!("expired {queue}"));
@@ -281,6 +307,25 @@ impl Bench {
         let records = Records {
             bytes: &run,
             count: dues.len() as u32,
+        };
+        self.apply(Command::Publish { queue: QUEUE, records });
+    }
+
+    /// A message each, with these headers; those of priority 1 begin with `+`.
+    fn headed(&mut self, header: &str, values: &[&str]) {
+        let mut run = Vec::new();
+        for (number, value) in (self.published..).zip(values) {
+            let (priority, value) = match value.strip_prefix('+') {
+                Some(value) => (1, value),
+                None => (0, *value),
+            };
+            let header = header_with(header, value);
+            record::push(&mut run, flags::PERSISTENT, priority, b"\0\x01q", &header, &number.to_le_bytes());
+        }
+        self.published += values.len() as u64;
+        let records = Records {
+            bytes: &run,
+            count: values.len() as u32,
         };
         self.apply(Command::Publish { queue: QUEUE, records });
     }

@@ -61,7 +61,7 @@ impl Topology {
             }
         }
         for (queue, governing) in moved {
-            let settings = Self::settings_of(&queue, &governing);
+            let settings = Self::settings_of(&queue, &governing, self.is_paused(queue.id));
             let settings = self.settings.share(settings);
             let Some(known) = self.queues.get_mut(&queue.id) else { continue };
             known.governing = governing;

@@ -21,11 +21,13 @@ enum Check {
     Factor,
     /// True or false.
     Flag,
+    /// The name of a header.
+    Name,
     /// Anything: for what Stoa keeps and does nothing about.
     Any,
 }
 
-use Check::{Age, Any, Factor, Flag, Integer, OneOf, Range, Text};
+use Check::{Age, Any, Factor, Flag, Integer, Name, OneOf, Range, Text};
 
 const FROM_0: Check = Range(0, i64::MAX);
 const FROM_1: Check = Range(1, i64::MAX);
@@ -37,7 +39,7 @@ const SEGMENT_BYTES_MAX: i64 = 3_000_000_000;
 ///
 /// In their order of appearance: what Stoa does; what it has no use for, being one machine and having one kind of classic queue; what
 /// belongs to streams; what older RabbitMQs' exports have in them.
-const KEYS: [(&str, Check, &str); 39] = [
+const KEYS: [(&str, Check, &str); 43] = [
     ("alternate-exchange", Text, "alternate exchange name"),
     ("consumer-timeout", FROM_0, "consumer timeout"),
     ("dead-letter-exchange", Text, "dead letter exchange name"),
@@ -67,11 +69,15 @@ const KEYS: [(&str, Check, &str); 39] = [
         OneOf(&["all", "failed", "returned", "disabled"]),
         "delayed retry type. Must be one of: all, failed, returned, disabled",
     ),
+    ("deduplication-header", Name, "header. Must be a text of 1 to 255 octets"),
     ("delivery-limit", Integer, "delivery limit"),
     ("expires", FROM_1, "queue expiry"),
     ("expires-if-empty", Flag, "flag. Must be true or false"),
+    ("group-by", Name, "header. Must be a text of 1 to 255 octets"),
+    ("last-value-key", Name, "header. Must be a text of 1 to 255 octets"),
     ("max-length", FROM_0, "maximum length"),
     ("max-length-bytes", FROM_0, "maximum length in bytes"),
+    ("message-deduplication", Flag, "flag. Must be true or false"),
     ("message-ttl", FROM_0, "message TTL"),
     (
         "overflow",
@@ -223,6 +229,7 @@ impl Check {
             Age => value.as_str().is_some_and(is_age),
             Factor => multiplier_percent(value).is_some(),
             Flag => value.as_bool().is_some(),
+            Name => value.as_str().is_some_and(|name| (1..=255).contains(&name.len())),
             Any => true,
         }
     }

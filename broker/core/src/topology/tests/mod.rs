@@ -9,6 +9,7 @@ mod declare_queue;
 mod exchange_types;
 mod limits;
 mod model;
+mod pause;
 mod policies;
 mod queue_arguments;
 mod random;

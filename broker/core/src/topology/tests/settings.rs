@@ -142,15 +142,40 @@ fn retries() {
 }
 
 #[test]
-fn what_is_not_done_yet_is_not_set() {
-    for argument in super::super::settings::IGNORED {
-        let value = if argument == "x-message-deduplication" {
-            Value::from(true)
-        } else {
-            text("h")
-        };
-        assert_eq!(settings(&[(argument, value)]), None, "{argument}");
-    }
+fn keys_and_groups() {
+    let plain = Settings::default;
+    let name = |name: &str| Some(ShortString::new(name.as_bytes()).unwrap());
+    check(
+        &[("x-last-value-key", text("symbol"))],
+        Settings {
+            last_value_key: name("symbol"),
+            ..plain()
+        },
+    );
+    check(
+        &[("x-group-by", text("order"))],
+        Settings {
+            group_by: name("order"),
+            ..plain()
+        },
+    );
+    let flag = |on: bool| ("x-message-deduplication", Value::from(on));
+    let other = ("x-deduplication-header", text("id"));
+    check(
+        &[flag(true)],
+        Settings {
+            deduplicate_by: name("x-deduplication-header"),
+            ..plain()
+        },
+    );
+    check(
+        &[flag(true), other.clone()],
+        Settings {
+            deduplicate_by: name("id"),
+            ..plain()
+        },
+    );
+    check(&[flag(false), other], plain());
 }
 
 #[test]

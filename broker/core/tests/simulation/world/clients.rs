@@ -1,5 +1,7 @@
 //! Clients that publish, consume, settle, requeue, vanish and come back, and the oracle that watches them.
 
+use stoa_amqp::content::{CLASS_BASIC, ContentHeader, Properties};
+use stoa_amqp::{Table, Value};
 use stoa_core::channel::{Confirm, Settled, Term, Ticket};
 use stoa_core::ids::{ConsumerId, DeliveryTag, Epoch, Millis, QueueId};
 use stoa_core::record::{Head, Records, flags};
@@ -16,6 +18,28 @@ pub enum How {
     Settle,
     Reject,
     Requeue(ReturnCause),
+}
+
+/// The payload of a header frame that names a key, unless that is 0.
+fn header_of(key: usize) -> Vec<u8> {
+    if key == 0 {
+        return b"header".to_vec();
+    }
+    let headers: Table = [("k", Value::from(key as i64))].into_iter().collect();
+    let headers = headers.encoded();
+    let (mut properties, mut out) = (Vec::new(), Vec::new());
+    let named = Properties {
+        headers: Some(headers.raw()),
+        ..Properties::default()
+    };
+    named.encode(&mut properties);
+    let header = ContentHeader {
+        class: CLASS_BASIC,
+        body_size: 0,
+        properties: &properties,
+    };
+    header.encode(&mut out);
+    out
 }
 
 impl World {
@@ -63,6 +87,8 @@ impl World {
                 .rng
                 .percent(timed)
                 .then(|| Millis(self.oracle.now.0 + self.rng.below(longest) as u64));
+            let key = if self.keyed || self.grouped { self.rng.below(8) } else { 0 };
+            let header = header_of(key);
             let mut behind = Vec::new();
             for (queue, run) in queues.iter().zip(&mut runs) {
                 let settings = queue.settings.as_deref().cloned().unwrap_or_default();
@@ -74,7 +100,7 @@ impl World {
                     priority,
                     due: own_due.into_iter().chain(delay).min(),
                     envelope: b"\0\x01q",
-                    header: b"header",
+                    header: &header,
                 };
                 let id = self.oracle.published(Message {
                     queue: queue.id,
@@ -88,9 +114,16 @@ impl World {
                     stands: Stands::default(),
                     offered: false,
                     passed: false,
+                    key,
+                    replaced: None,
+                    holder: None,
+                    claimed: false,
                     fate: Fate::Ready,
                 });
                 behind.push(id);
+                if key > 0 && settings.has_keys() {
+                    self.keyed(id, settings.last_value_key.is_some());
+                }
                 let id = (id as u64).to_le_bytes();
                 if let Some(body) = apart {
                     Head { header: &id, ..head }.push_apart(run, body);
@@ -108,6 +141,23 @@ impl World {
             let records = Records { bytes: run, count: counts };
             self.broker.apply(queue.id, Command::Publish { queue: queue.id, records });
             self.applied(at, ticket, queue.durable.then_some(Epoch(self.broker.epoch)));
+        }
+    }
+
+    /// A message with a key comes to a queue that tells messages apart.
+    fn keyed(&mut self, id: usize, last_value: bool) {
+        let epoch = self.broker.epoch;
+        if !last_value {
+            if self.oracle.is_duplicate(id) {
+                self.broker.seen.saw("drop a duplicate");
+            }
+            return;
+        }
+        for other in self.oracle.replaces(id, epoch) {
+            let stays = |id: &usize| self.oracle.messages[*id].persistent && self.oracle.messages[*id].due.is_none();
+            if [id, other].iter().all(stays) {
+                self.moves.moved(other, id, epoch);
+            }
         }
     }
 
@@ -282,7 +332,15 @@ impl World {
                     },
                 );
             }
-            (GetOutcome::Empty, None) => assert_eq!(ready, 0),
+            (GetOutcome::Empty, None) => {
+                let grouped = self.queues.iter().filter(|other| other.id == queue);
+                let mut grouped = grouped.filter_map(|queue| queue.settings.as_ref());
+                if grouped.any(|settings| settings.group_by.is_some()) {
+                    self.broker.seen.saw("get finds all groups held");
+                } else {
+                    assert_eq!(ready, 0);
+                }
+            }
             (GetOutcome::Loading, None) => {
                 sink.seen.saw("get waits");
                 assert!(self.broker.is_waiting());
@@ -310,7 +368,8 @@ impl World {
         client.last_tag = tag + ids.len() as u64 - 1;
         for (tag, id) in (tag..).zip(ids) {
             self.moves.delivered(id);
-            self.oracle.delivered(id, queue, (redelivered, returns), no_ack, self.broker.epoch);
+            self.oracle
+                .delivered((id, consumer), queue, (redelivered, returns), no_ack, self.broker.epoch);
             if !no_ack {
                 client.held.insert(tag, id);
             }

@@ -99,6 +99,10 @@ pub struct World {
     moves: Moves,
     /// No queue is set to lose messages, so transactions can be watched.
     plain: bool,
+    /// Queues tell messages apart by keys, and do nothing else that loses messages.
+    keyed: bool,
+    /// Queues have groups.
+    grouped: bool,
     queues: Vec<QueueSpec>,
     clients: Vec<Client>,
     stalled: Vec<(usize, ConnectionId)>,
@@ -125,14 +129,18 @@ impl World {
             read_ahead_bytes: [1, 1 << 14, 1 << 20][rng.below(3)],
             dispatch_records_max: [3, 200, 10_000][rng.below(3)],
             letters_max: [1, 50, 4096][rng.below(3)],
+            skipped_max: [3, 100_000][rng.below(2)],
             ..ShardLimits::default()
         };
         let weights = STEPS.map(|(step, weight)| (step, weight * [0, 1, 2, 4, 8][rng.range(usize::from(weight > 1), 4)]));
-        let plain = seed.is_multiple_of(4);
+        let (plain, keyed, grouped) = (seed.is_multiple_of(4), seed % 4 == 1, seed % 4 == 2);
         let mut weights = weights.to_vec();
         weights.extend(plain.then_some((Step::Transact, 40)));
         let body_max = [0, 60, 3000, 150_000][rng.below(4)];
-        let (apart, apart_max) = ([0, 5, 100][rng.below(3)], [100, 10_000, 1 << 20][rng.below(3)]);
+        let (apart, apart_max) = (
+            [0, 5, 100][if keyed || grouped { 0 } else { rng.below(3) }],
+            [100, 10_000, 1 << 20][rng.below(3)],
+        );
         let pass_max = [10, 1000, 100_000][rng.below(3)];
         let broker = Broker::new(rng.range(1, 2), limits);
         let mut world = Self {
@@ -142,6 +150,8 @@ impl World {
             oracle: Oracle::default(),
             moves: Moves::default(),
             plain,
+            keyed,
+            grouped,
             queues: Vec::new(),
             clients: Vec::new(),
             stalled: Vec::new(),
@@ -185,13 +195,25 @@ impl World {
         if self.plain {
             return None;
         }
-        let mut settings = Settings::default();
+        let (mut settings, grouped) = (Settings::default(), self.grouped);
+        if self.keyed {
+            let header = || Some(ShortString::from("k"));
+            match self.rng.below(5) {
+                0 | 1 => settings.last_value_key = header(),
+                2 | 3 => settings.deduplicate_by = header(),
+                _ => return None,
+            }
+            settings.priority_max = [None, Some(3)][self.rng.below(2)];
+            settings.group_by = header().filter(|_| self.rng.percent(30));
+            return Some(Arc::new(settings));
+        }
         let mut rng = |percent, of: &[u64]| self.rng.percent(percent).then(|| of[self.rng.below(of.len())]);
         settings.delays = rng(10, &[1]).is_some();
         settings.expires_ms = rng(5, &[1000, 100_000]);
         if settings.delays {
             return Some(Arc::new(settings));
         }
+        settings.group_by = rng(70, &[1]).map(|_| ShortString::from("k")).filter(|_| grouped);
         settings.priority_max = rng(30, &[1, 5, 255]).map(|max| max as u8);
         settings.delivery_limit = rng(15, &[0, 1, 5]).map(|limit| limit as u32);
         settings.counts_deliveries = settings.delivery_limit.is_some() || rng(10, &[1]).is_some();
@@ -225,7 +247,7 @@ impl World {
         let at = self.rng.below(self.queues.len());
         let QueueSpec { id, ref settings, .. } = self.queues[at];
         let mut settings = settings.as_deref().cloned().unwrap_or_default();
-        if settings.delays || self.plain {
+        if settings.delays || self.plain || self.keyed {
             return;
         }
         self.change(&mut settings);

@@ -81,6 +81,8 @@ impl World {
         let sequences: Vec<_> = seen.iter().map(|(sequence, ..)| *sequence).collect();
         let can_be_had = |state| matches!(state, MessageState::Ready | MessageState::Delayed);
         seen.retain(|(_, _, state, _)| can_be_had(*state));
+        // It is there, and perhaps nobody will be given it.
+        seen.iter().for_each(|(_, id, ..)| self.moves.delivered(*id));
         let (shard, sink) = self.broker.shard(queue);
         if self.rng.percent(20) {
             assert_eq!(shard.remove(queue, &sequences, sink) as usize, seen.len());
@@ -131,6 +133,10 @@ impl World {
                 stands: Stands::default(),
                 offered: false,
                 passed: false,
+                key: 0,
+                replaced: None,
+                holder: None,
+                claimed: false,
                 fate: Fate::Ready,
             });
             record::push(&mut run, flags::PERSISTENT, 0, b"\0\x01q", b"header", &(id as u64).to_le_bytes());

@@ -61,6 +61,10 @@ impl World {
                 stands: Stands::default(),
                 offered: false,
                 passed: false,
+                key: 0,
+                replaced: None,
+                holder: None,
+                claimed: false,
                 fate: Fate::Ready,
             });
             let body = (id as u64).to_le_bytes();
