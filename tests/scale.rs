@@ -1,0 +1,266 @@
+//! What much of something costs: a million messages that wait for a time of their own, a hundred thousand queues. Not part of the default run:
+//!
+//! ```text
+//! cargo test --release --test scale -- --ignored --nocapture --test-threads 1
+//! ```
+//!
+//! `STOA_SCALE=n` takes that many messages, and a tenth as many queues. Times and memory are printed, not asserted; docs/performance.md has
+//! some. Asserted is what must hold however long it takes: nothing is lost, nothing is early, a kill changes neither.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
+mod support;
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use support::raw::{self, Event, Raw, Writer};
+use support::{Broker, DEADLINE, http};
+
+/// Messages that are published before their confirms are waited for.
+const WINDOW: u64 = 10_000;
+/// Of so many messages one is watched.
+const WATCHED: u64 = 500;
+
+fn scale() -> u64 {
+    std::env::var("STOA_SCALE").map_or(1_000_000, |scale| scale.parse().unwrap())
+}
+
+fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64
+}
+
+/// A number without pattern below `most`, the same in every run.
+fn scattered(number: u64, most: u64) -> u64 {
+    (number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 16) % most
+}
+
+fn entry(name: &str, value: &str) -> Vec<u8> {
+    Writer::default().short(name).u8(b'S').long(value.as_bytes()).0
+}
+
+fn declare_queue(raw: &mut Raw, name: &str, arguments: &[u8]) {
+    let durable = [false, true, false, false, false];
+    raw.call(
+        &raw::method(1, 50, 10, |a| a.u16(0).short(name).bits(&durable).table(arguments)),
+        50,
+        11,
+    );
+}
+
+/// A persistent message with one more property: its flag, and its octets before and behind the delivery mode.
+fn message(exchange: &str, key: &str, flag: u16, before: &[u8], behind: &[u8], body: &[u8]) -> Vec<u8> {
+    let mut header = Writer::default().u16(60).u16(0).u64(body.len() as u64).u16(0x1000 | flag);
+    header.0.extend_from_slice(before);
+    let mut header = header.u8(2);
+    header.0.extend_from_slice(behind);
+    let publish = raw::publish(1, exchange, key, &[false, false]);
+    [publish, raw::frame(raw::HEADER, 1, &header.0), raw::frame(raw::BODY, 1, body)].concat()
+}
+
+/// With a delay for a delayed-message exchange, or with an expiration.
+fn timed(exchange: &str, key: &str, ms: u64, body: &[u8]) -> Vec<u8> {
+    if exchange.is_empty() {
+        let expiration = Writer::default().short(&ms.to_string()).0;
+        return message(exchange, key, 0x0100, b"", &expiration, body);
+    }
+    let headers = Writer::default().short("x-delay").u8(b'l').u64(ms).0;
+    let headers = Writer::default().table(&headers).0;
+    message(exchange, key, 0x2000, &headers, b"", body)
+}
+
+/// Waits until all up to `tag` are confirmed.
+fn until_confirmed(raw: &mut Raw, tag: u64) {
+    loop {
+        let ack = raw.expect(60, 80);
+        let mut arguments = ack.arguments();
+        if arguments.u64() >= tag {
+            return;
+        }
+    }
+}
+
+/// Where messages wait for their time: they go to this exchange with this key, and come out in the queue `out`.
+struct Waiting {
+    exchange: &'static str,
+    key: &'static str,
+}
+
+/// Publishes messages with times up to a day ahead, in no order, and looks how a few of them do that are due soon, with a kill in between.
+fn wait_for_their_time(broker: &mut Broker, raw: &mut Raw, waiting: &Waiting) {
+    let (count, began) = (scale(), Instant::now());
+    raw.call(&raw::method(1, 85, 10, |a| a.bits(&[false])), 85, 11);
+    // The watched ones are due when all this is over, with luck.
+    let soon = now_ms() + 30_000 + count / 10;
+    let (mut bytes, mut watched) = (Vec::new(), 0);
+    for number in 0..count {
+        let is_watched = scattered(number, WATCHED) == 0;
+        watched += u64::from(is_watched);
+        let due = if is_watched {
+            soon + scattered(number, 20_000)
+        } else {
+            soon + 3_600_000 + scattered(number, 86_400_000)
+        };
+        let delay = due.saturating_sub(now_ms());
+        bytes.extend(timed(
+            waiting.exchange,
+            waiting.key,
+            delay,
+            format!("{due} and some octets more").as_bytes(),
+        ));
+        if (number + 1).is_multiple_of(WINDOW) || number + 1 == count {
+            raw.send(&std::mem::take(&mut bytes));
+            until_confirmed(raw, number + 1);
+        }
+    }
+    println!(
+        "{count} published in {:?}; the broker has {} MiB",
+        began.elapsed(),
+        broker.process().resident_kib() >> 10
+    );
+    broker.kill();
+    let began = Instant::now();
+    broker.restart();
+    println!("back in {:?} with {} MiB", began.elapsed(), broker.process().resident_kib() >> 10);
+    let mut raw = Raw::login(broker.amqp());
+    raw.open(1);
+    raw.call(&raw::consume(1, "out", "c", [false, true, false, false]), 60, 21);
+    let (mut late, last) = (Vec::new(), soon + 20_000 + DEADLINE.as_millis() as u64);
+    while (late.len() as u64) < watched {
+        match raw.next() {
+            Event::Frame(frame) if frame.kind == raw::BODY => {
+                let text = String::from_utf8(frame.payload).unwrap();
+                let due: u64 = text.split(' ').next().unwrap().parse().unwrap();
+                let now = now_ms();
+                assert!(now + 1 >= due, "early by {} ms", due - now);
+                assert!(due < soon + 20_000, "one that is not due");
+                late.push(now - due.min(now));
+            }
+            Event::Frame(_) => {}
+            Event::Silence => assert!(now_ms() < last, "{} of {watched} came", late.len()),
+            Event::End => panic!("the broker closed the connection"),
+        }
+    }
+    late.sort_unstable();
+    let at = |percent: usize| late[(late.len() - 1) * percent / 100];
+    println!(
+        "{watched} were late by {} ms (median), {} ms (99 %), {} ms at most",
+        at(50),
+        at(99),
+        at(100)
+    );
+    println!("the broker has {} MiB", broker.process().resident_kib() >> 10);
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn delayed_messages_by_the_million() {
+    let Some(mut broker) = Broker::own() else { return };
+    let mut raw = Raw::login(broker.amqp());
+    raw.open(1);
+    let arguments = entry("x-delayed-type", "direct");
+    let (name, kind, durable) = ("later", "x-delayed-message", [false, true, false, false, false]);
+    raw.call(
+        &raw::method(1, 40, 10, |a| a.u16(0).short(name).short(kind).bits(&durable).table(&arguments)),
+        40,
+        11,
+    );
+    declare_queue(&mut raw, "out", b"");
+    raw.call(
+        &raw::method(1, 50, 20, |a| {
+            a.u16(0).short("out").short(name).short("k").bits(&[false]).table(b"")
+        }),
+        50,
+        21,
+    );
+    wait_for_their_time(&mut broker, &mut raw, &Waiting { exchange: name, key: "k" });
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn messages_with_times_to_live_by_the_million() {
+    let Some(mut broker) = Broker::own() else { return };
+    let mut raw = Raw::login(broker.amqp());
+    raw.open(1);
+    let arguments = [entry("x-dead-letter-exchange", ""), entry("x-dead-letter-routing-key", "out")].concat();
+    declare_queue(&mut raw, "out", b"");
+    declare_queue(&mut raw, "mixed", &arguments);
+    wait_for_their_time(
+        &mut broker,
+        &mut raw,
+        &Waiting {
+            exchange: "",
+            key: "mixed",
+        },
+    );
+}
+
+fn messages(broker: &Broker) -> Option<u64> {
+    http::json(broker.http(), "/api/overview")
+        .pointer("/queue_totals/messages")?
+        .as_u64()
+}
+
+fn listed(broker: &Broker) -> Duration {
+    let began = Instant::now();
+    http::json(broker.http(), "/api/queues?page=2&page_size=100");
+    began.elapsed()
+}
+
+#[test]
+#[ignore = "takes a minute"]
+fn queues_by_the_hundred_thousand() {
+    let Some(mut broker) = Broker::own() else { return };
+    let count = scale() / 10;
+    let mut raw = Raw::login(broker.amqp());
+    raw.open(1);
+    let began = Instant::now();
+    // Durable, and without an answer each; the last is answered when all are durable.
+    let (declared, answered) = ([false, true, false, false, true], [false, true, false, false, false]);
+    for first in (0..count).step_by(1000) {
+        let queues = (first..count.min(first + 1000)).map(|n| raw::queue_declare(1, &format!("q{n}"), declared));
+        raw.send(&queues.collect::<Vec<_>>().concat());
+        raw.call(&raw::queue_declare(1, "last", answered), 50, 11);
+    }
+    println!(
+        "{count} queues declared in {:?}; the broker has {} MiB",
+        began.elapsed(),
+        broker.process().resident_kib() >> 10
+    );
+    let began = Instant::now();
+    raw.call(&raw::method(1, 85, 10, |a| a.bits(&[false])), 85, 11);
+    for first in (0..count).step_by(1000) {
+        let end = count.min(first + 1000);
+        let messages = (first..end).map(|n| message("", &format!("q{n}"), 0, b"", b"", b"the message"));
+        raw.send(&messages.collect::<Vec<_>>().concat());
+        until_confirmed(&mut raw, end);
+    }
+    println!(
+        "a message to each in {:?}; a page of the list in {:?}",
+        began.elapsed(),
+        listed(&broker)
+    );
+    assert_eq!(messages(&broker), Some(count));
+    broker.kill();
+    for what in ["a kill", "another"] {
+        let began = Instant::now();
+        broker.restart();
+        let mut raw = Raw::login(broker.amqp());
+        raw.open(1);
+        println!(
+            "back after {what} in {:?} with {} MiB; a page of the list in {:?}",
+            began.elapsed(),
+            broker.process().resident_kib() >> 10,
+            listed(&broker)
+        );
+        assert_eq!(messages(&broker), Some(count));
+        broker.kill();
+    }
+    broker.restart();
+    let began = Instant::now();
+    broker.process().terminate();
+    println!("stopped in good order in {:?}", began.elapsed());
+    let began = Instant::now();
+    broker.restart();
+    println!("back after that in {:?}", began.elapsed());
+    assert_eq!(messages(&broker), Some(count));
+}
