@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
-use stoa_server::{AlarmConfig, Compat, Config, Limits, SaslConfig, StoreConfig, TcpListen, TlsConfig, UnixListen};
+use stoa_server::{AlarmConfig, Compat, Config, Limits, ManagementConfig, SaslConfig, StoreConfig, TcpListen, TlsConfig, UnixListen};
 
 /// Everything that can be set. docs/configuration.md explains it, and a test holds the two together.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -25,6 +25,7 @@ pub(crate) struct Configuration {
     pub(crate) tls: TlsConfig,
     pub(crate) sasl: SaslConfig,
     pub(crate) alarms: AlarmConfig,
+    pub(crate) management: ManagementConfig,
 }
 
 impl Default for Configuration {
@@ -44,6 +45,7 @@ impl Default for Configuration {
             tls: TlsConfig::default(),
             sasl: SaslConfig::default(),
             alarms: AlarmConfig::default(),
+            management: ManagementConfig::default(),
         }
     }
 }
@@ -100,6 +102,7 @@ impl Configuration {
             tls: self.tls,
             sasl: self.sasl,
             alarms: self.alarms,
+            management: self.management,
             ..Config::new(data)
         })
     }

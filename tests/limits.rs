@@ -95,7 +95,8 @@ fn what_rabbitmq_refuses_is_refused_in_its_words() {
         );
     };
     let path = "/api/vhost-limits/%2F/max-queues";
-    check(path, "", 400, "not_json");
+    check(path, "[]", 400, "not_json");
+    check(path, "", 400, "[{key_missing,value}]");
     check(path, "{}", 400, "[{key_missing,value}]");
     check(
         path,

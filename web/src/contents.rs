@@ -15,32 +15,33 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use axum::{Extension, Json, Router};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use stoa_amqp::{ReplyCode, ShortString};
 use stoa_server::{Asker, Broker, Browse, ContentsError, Destination, Filter, MessagePage, MessageState, MessageView, Pick, Sequence};
 
-use crate::auth::{Caller, refused};
+use crate::auth::Caller;
+use crate::body::{Field, Octets, optional, required};
+use crate::failure::Failure;
 use crate::query::Query;
 use crate::tables::from_json;
 use crate::unacked::unacked;
-use crate::{Failure, bad_request, not_found, properties, store_failed};
+use crate::{Site, properties};
 
-pub(crate) type Site = State<Arc<Broker>>;
-
-pub(crate) fn routes() -> Router<Arc<Broker>> {
-    Router::new()
-        .route("/api/queues/{vhost}/{name}/contents", get(list).delete(remove_all))
-        .route("/api/queues/{vhost}/{name}/contents/move", post(move_all))
-        .route("/api/queues/{vhost}/{name}/contents/{id}", get(one).delete(remove))
-}
+/// How messages are moved: these, or those that a filter finds.
+pub(crate) const MOVE: &[Field] = &[
+    required("destination", "object"),
+    optional("ids", "array"),
+    optional("filter", "object"),
+    optional("state", "string"),
+    optional("from", "any"),
+    optional("count", "integer"),
+];
 
 /// Does something that may read the disk, when it is its turn.
 pub(crate) async fn in_turn<T: Send + 'static>(
@@ -57,15 +58,14 @@ pub(crate) async fn in_turn<T: Send + 'static>(
 }
 
 pub(crate) async fn list(
-    State(broker): Site,
-    Extension(caller): Extension<Caller>,
+    State(api): Site,
+    caller: Caller,
     Path((vhost, name)): Path<(String, String)>,
     query: Query,
 ) -> Result<Json<Value>, Refusal> {
     let (wanted, encoding) = (wanted(&query)?, Encoding::of(&query)?);
-    check_vhost(&caller, &broker, &vhost)?;
     let user = caller.user;
-    let page = in_turn(&broker, move |broker| {
+    let page = in_turn(&api.broker, move |broker| {
         let (user, vhost) = (&*user, &*vhost);
         broker.browse(Asker { user, vhost }, &name, &wanted)
     })
@@ -74,15 +74,14 @@ pub(crate) async fn list(
 }
 
 pub(crate) async fn one(
-    State(broker): Site,
-    Extension(caller): Extension<Caller>,
+    State(api): Site,
+    caller: Caller,
     Path((vhost, name, id)): Path<(String, String, String)>,
     query: Query,
 ) -> Result<Json<Value>, Refusal> {
     let (wanted, encoding, id) = (wanted(&query)?, Encoding::of(&query)?, id_of_path(&id).await?);
-    check_vhost(&caller, &broker, &vhost)?;
     let user = caller.user;
-    let message = in_turn(&broker, move |broker| {
+    let message = in_turn(&api.broker, move |broker| {
         let (user, vhost) = (&*user, &*vhost);
         broker.message(Asker { user, vhost }, &name, id, wanted.truncate)
     })
@@ -91,77 +90,66 @@ pub(crate) async fn one(
 }
 
 pub(crate) async fn remove(
-    State(broker): Site,
-    Extension(caller): Extension<Caller>,
+    State(api): Site,
+    caller: Caller,
     Path((vhost, name, id)): Path<(String, String, String)>,
 ) -> Result<StatusCode, Refusal> {
     let id = id_of_path(&id).await?;
-    check_vhost(&caller, &broker, &vhost)?;
     let (user, vhost) = (&*caller.user, &*vhost);
-    let removed = broker.remove_message(Asker { user, vhost }, &name, id).await;
+    let removed = api.broker.remove_message(Asker { user, vhost }, &name, id).await;
     removed.map(|()| StatusCode::NO_CONTENT).map_err(failure)
 }
 
 pub(crate) async fn remove_all(
-    State(broker): Site,
-    Extension(caller): Extension<Caller>,
+    State(api): Site,
+    caller: Caller,
     Path((vhost, name)): Path<(String, String)>,
     query: Query,
 ) -> Result<Response, Refusal> {
     let wanted = wanted(&query)?;
-    check_vhost(&caller, &broker, &vhost)?;
     if query.is_empty() {
         let (user, vhost) = (&*caller.user, &*vhost);
-        broker.purge(Asker { user, vhost }, &name).await.map_err(failure)?;
+        api.broker.purge(Asker { user, vhost }, &name).await.map_err(failure)?;
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
     if query.get("filter").is_none() {
         // A slip of the pen is not to cost all messages.
-        return Err(Refusal::Failure(bad_request(
-            "a filter says which messages are removed; {} means all".into(),
+        return Err(Refusal::Failure(Failure::bad_request(
+            "a filter says which messages are removed; {} means all",
         )));
     }
     let user = caller.user;
-    let removed = in_turn(&broker, move |broker| {
+    let removed = in_turn(&api.broker, move |broker| {
         let (user, vhost) = (&*user, &*vhost);
         broker.remove_messages(Asker { user, vhost }, &name, &wanted)
     })
     .await?;
-    broker.contents_durable().await.map_err(failure)?;
+    api.broker.contents_durable().await.map_err(failure)?;
     let mut answer = json!({ "removed": removed.count });
     put_next(&mut answer, removed.next);
     Ok(Json(answer).into_response())
 }
 
 pub(crate) async fn move_all(
-    State(broker): Site,
-    Extension(caller): Extension<Caller>,
+    State(api): Site,
+    caller: Caller,
     Path((vhost, name)): Path<(String, String)>,
-    body: Bytes,
+    Octets(body): Octets,
 ) -> Result<Json<Value>, Refusal> {
     let Ok(Value::Object(body)) = serde_json::from_slice(&body) else {
-        return Err(bad_request("not_json".into()).into());
+        return Err(Failure::bad_request("not_json").into());
     };
     let (pick, destination) = (pick(&body)?, destination(&body)?);
-    check_vhost(&caller, &broker, &vhost)?;
     let user = caller.user;
-    let moved = in_turn(&broker, move |broker| {
+    let moved = in_turn(&api.broker, move |broker| {
         let (user, vhost) = (&*user, &*vhost);
         broker.move_messages(Asker { user, vhost }, &name, &pick, &destination)
     })
     .await?;
-    broker.contents_durable().await.map_err(failure)?;
+    api.broker.contents_durable().await.map_err(failure)?;
     let mut answer = json!({ "moved": moved.moved, "stayed": moved.stayed });
     put_next(&mut answer, moved.next);
     Ok(Json(answer))
-}
-
-/// As RabbitMQ does for all that is inside a virtual host: even an administrator needs permissions there.
-pub(crate) fn check_vhost(caller: &Caller, broker: &Broker, vhost: &str) -> Result<(), Failure> {
-    if broker.has_vhost(vhost) && !broker.may_access(&caller.user, vhost) {
-        return Err(refused("User not authorised to access virtual host"));
-    }
-    Ok(())
 }
 
 /// A page of messages.
@@ -190,7 +178,7 @@ impl Encoding {
         match query.get("encoding") {
             None | Some("auto") => Ok(Self::Auto),
             Some("base64") => Ok(Self::Base64),
-            Some(other) => Err(bad_request(format!("unsupported encoding: {other}"))),
+            Some(other) => Err(Failure::bad_request(format!("unsupported encoding: {other}"))),
         }
     }
 }
@@ -214,7 +202,7 @@ fn show(message: &MessageView, encoding: Encoding) -> Value {
 
 /// What the parameters of a request say of the messages that it is about.
 pub(crate) fn wanted(query: &Query) -> Result<Browse, Failure> {
-    let wrong = |name: &str, value: &str| bad_request(format!("{name} is not a number: {value}"));
+    let wrong = |name: &str, value: &str| Failure::bad_request(format!("{name} is not a number: {value}"));
     let number = |name: &str| match query.get(name) {
         None => Ok(None),
         Some(value) => value.parse::<u64>().map(Some).map_err(|_| wrong(name, value)),
@@ -223,7 +211,7 @@ pub(crate) fn wanted(query: &Query) -> Result<Browse, Failure> {
         None => Filter::default(),
         Some(text) => match serde_json::from_str(text) {
             Ok(Value::Object(filter)) => filter_of(&filter)?,
-            _ => return Err(bad_request(format!("filter is not a JSON object: {text}"))),
+            _ => return Err(Failure::bad_request(format!("filter is not a JSON object: {text}"))),
         },
     };
     Ok(Browse {
@@ -240,11 +228,11 @@ const COUNT: usize = 50;
 
 fn state_of(name: &str) -> Result<MessageState, Failure> {
     let known = MessageState::ALL.into_iter().find(|state| state.name() == name);
-    known.ok_or_else(|| bad_request(format!("there is no state {name}: ready, unacked, delayed or dead")))
+    known.ok_or_else(|| Failure::bad_request(format!("there is no state {name}: ready, unacked, delayed or dead")))
 }
 
 fn filter_of(fields: &Map<String, Value>) -> Result<Filter, Failure> {
-    let wrong = |what: String| Err(bad_request(what));
+    let wrong = |what: String| Err(Failure::bad_request(what));
     let mut filter = Filter::default();
     for (name, value) in fields {
         match (&**name, value) {
@@ -252,7 +240,7 @@ fn filter_of(fields: &Map<String, Value>) -> Result<Filter, Failure> {
             ("routing_key", Value::String(text)) => filter.routing_key = Some(name_of(text)?),
             ("headers", Value::Object(headers)) => match from_json(headers) {
                 Some(headers) => filter.headers = headers,
-                None => return wrong("a name is longer than 255 octets".into()),
+                None => return wrong("a name is longer than 255 octets".to_owned()),
             },
             ("exchange" | "routing_key", other) => return wrong(format!("{name} of a filter should be a string: {other}")),
             ("headers", other) => return wrong(format!("headers of a filter should be an object: {other}")),
@@ -263,25 +251,26 @@ fn filter_of(fields: &Map<String, Value>) -> Result<Filter, Failure> {
 }
 
 fn name_of(text: &str) -> Result<ShortString, Failure> {
-    ShortString::new(text.as_bytes()).map_err(|_| bad_request("a name is longer than 255 octets".into()))
+    ShortString::new(text.as_bytes()).map_err(|_| Failure::bad_request("a name is longer than 255 octets"))
 }
 
 /// Ids are texts, because not every JSON parser keeps numbers of that size; numbers are taken all the same.
 fn id_of(value: &Value) -> Result<Sequence, Failure> {
     let id = value.as_u64().or_else(|| value.as_str()?.parse().ok());
-    id.map(Sequence).ok_or_else(|| bad_request(format!("{value} is no message's id")))
+    id.map(Sequence)
+        .ok_or_else(|| Failure::bad_request(format!("{value} is no message's id")))
 }
 
 /// What is no number is no message's id.
 pub(crate) async fn id_of_path(id: &str) -> Result<Sequence, Failure> {
     match id.parse() {
         Ok(id) => Ok(Sequence(id)),
-        Err(_) => Err(not_found().await),
+        Err(_) => Err(Failure::not_found()),
     }
 }
 
 fn pick(body: &Map<String, Value>) -> Result<Pick, Failure> {
-    let wrong = |what: &str| bad_request(what.to_owned());
+    let wrong = |what: &str| Failure::bad_request(what.to_owned());
     match (body.get("ids"), body.get("filter")) {
         (Some(Value::Array(ids)), None) => Ok(Pick::These(ids.iter().map(id_of).collect::<Result<_, _>>()?)),
         (None, Some(Value::Object(filter))) => {
@@ -307,12 +296,12 @@ fn pick(body: &Map<String, Value>) -> Result<Pick, Failure> {
 
 fn destination(body: &Map<String, Value>) -> Result<Destination, Failure> {
     let Some(Value::Object(to)) = body.get("destination") else {
-        return Err(bad_request("[{key_missing,destination}]".into()));
+        return Err(Failure::bad_request("[{key_missing,destination}]"));
     };
     let text = |name: &str| match to.get(name) {
         None => Ok(None),
         Some(Value::String(text)) => name_of(text).map(Some),
-        Some(_) => Err(bad_request(format!("{name} of a destination should be a string"))),
+        Some(_) => Err(Failure::bad_request(format!("{name} of a destination should be a string"))),
     };
     match (text("queue")?, text("exchange")?, text("routing_key")?) {
         (Some(queue), None, None) => Ok(Destination {
@@ -320,8 +309,8 @@ fn destination(body: &Map<String, Value>) -> Result<Destination, Failure> {
             routing_key: Some(queue),
         }),
         (None, Some(exchange), routing_key) => Ok(Destination { exchange, routing_key }),
-        _ => Err(bad_request(
-            "a destination is a queue, or an exchange with or without a routing_key".into(),
+        _ => Err(Failure::bad_request(
+            "a destination is a queue, or an exchange with or without a routing_key",
         )),
     }
 }
@@ -360,8 +349,8 @@ pub(crate) fn failure(error: ContentsError) -> Refusal {
     let reason = error.to_string();
     let of_amqp = |code: ReplyCode, reason: String| match code {
         ReplyCode::NotFound => missing(reason),
-        ReplyCode::AccessRefused => refused(&reason),
-        _ => bad_request(reason),
+        ReplyCode::AccessRefused => Failure::refused(reason),
+        _ => Failure::bad_request(reason),
     };
     let failure = match error {
         ContentsError::Topology(error) => of_amqp(error.code(), reason),
@@ -371,9 +360,9 @@ pub(crate) fn failure(error: ContentsError) -> Refusal {
             let holder = holder.map(|holder| Box::new(unacked(&holder, None)));
             return Refusal::InUse { reason, holder };
         }
-        ContentsError::TooMany(_) => bad_request(reason),
+        ContentsError::TooMany(_) => Failure::bad_request(reason),
         ContentsError::Damaged { .. } => internal_error(reason),
-        ContentsError::NotDurable => store_failed(),
+        ContentsError::NotDurable => Failure::store_failed(),
     };
     failure.into()
 }

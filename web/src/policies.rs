@@ -1,149 +1,108 @@
-//! `/api/policies` and `/api/operator-policies`: all of them, those of a virtual host, and one to read, set and delete.
+//! `/api/policies` and `/api/operator-policies`: all of them, those of a virtual host, and one to read, set and clear.
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use axum::routing::get;
-use axum::{Extension, Json, Router};
-use bytes::Bytes;
-use serde::Serialize;
-use serde_json::{Map, Value};
+use axum::response::Response;
+use serde_json::{Value, json};
 use stoa_server::{AdministrationError, Broker, Policy, PolicyKind};
 
-use crate::auth::{Caller, refused};
+use crate::Site;
+use crate::auth::Caller;
+use crate::body::{Body, Field, optional, required};
+use crate::failure::Failure;
+use crate::listing;
+use crate::query::Query;
 use crate::tables::{from_json, to_json};
-use crate::{Failure, bad_request, no_vhost, not_found, store_failed};
 
-#[derive(Debug, Serialize)]
-struct View {
-    vhost: String,
-    name: String,
-    pattern: String,
-    #[serde(rename = "apply-to")]
-    apply_to: &'static str,
-    definition: Value,
-    priority: i64,
-}
+/// What a policy is set with. There may be more: what `GET` gave can be put again.
+pub(crate) const POLICY: &[Field] = &[
+    required("pattern", "string"),
+    required("definition", "object"),
+    optional("priority", "integer"),
+    optional("apply-to", "string"),
+];
 
-impl From<&Arc<Policy>> for View {
-    fn from(policy: &Arc<Policy>) -> Self {
-        Self {
-            vhost: policy.vhost.to_string(),
-            name: policy.name.to_string(),
-            pattern: policy.pattern.to_string(),
-            apply_to: policy.apply_to.name(),
-            definition: to_json(&policy.definition),
-            priority: policy.priority,
-        }
-    }
-}
-
-/// The same routes for both kinds.
-pub(crate) fn routes() -> Router<Arc<Broker>> {
-    let kinds = [("policies", PolicyKind::User), ("operator-policies", PolicyKind::Operator)];
-    kinds.into_iter().fold(Router::new(), |router, (name, kind)| {
-        let of_kind = Router::new()
-            .route(&format!("/api/{name}"), get(list))
-            .route(&format!("/api/{name}/{{vhost}}"), get(list_in_vhost))
-            .route(&format!("/api/{name}/{{vhost}}/{{name}}"), get(one).put(put).delete(delete))
-            .layer(Extension(kind));
-        router.merge(of_kind)
+/// A policy as it is shown.
+pub(crate) fn view(policy: &Arc<Policy>) -> Value {
+    json!({
+        "vhost": &*policy.vhost,
+        "name": &*policy.name,
+        "pattern": &*policy.pattern,
+        "apply-to": policy.apply_to.name(),
+        "definition": to_json(&policy.definition),
+        "priority": policy.priority,
     })
 }
 
-type Site = State<Arc<Broker>>;
-
-async fn list(State(broker): Site, Extension(kind): Extension<PolicyKind>, Extension(caller): Extension<Caller>) -> Json<Vec<View>> {
+async fn all(broker: &Broker, kind: PolicyKind, caller: &Caller, query: &Query) -> Result<Response, Failure> {
     let policies = broker.policies(kind, None);
-    let visible = policies.iter().filter(|policy| caller.sees(&broker, &policy.vhost));
-    Json(visible.map(View::from).collect())
+    let visible = policies.iter().filter(|policy| caller.sees(broker, &policy.vhost));
+    listing::list(visible.map(view).collect(), query).await
 }
 
-async fn list_in_vhost(
-    State(broker): Site,
-    Extension(kind): Extension<PolicyKind>,
-    Extension(caller): Extension<Caller>,
-    Path(vhost): Path<String>,
-) -> Result<Json<Vec<View>>, Failure> {
+async fn in_vhost(broker: &Broker, kind: PolicyKind, vhost: &str, query: &Query) -> Result<Response, Failure> {
+    if !broker.has_vhost(vhost) {
+        return Err(Failure::not_found());
+    }
+    listing::list(broker.policies(kind, Some(vhost)).iter().map(view).collect(), query).await
+}
+
+fn one(broker: &Broker, kind: PolicyKind, (vhost, name): &(String, String)) -> Result<Json<Value>, Failure> {
+    let policy = broker.policy(kind, vhost, name);
+    policy.map(|policy| Json(view(&policy))).ok_or_else(Failure::not_found)
+}
+
+async fn put(broker: &Arc<Broker>, kind: PolicyKind, (vhost, name): (String, String), mut body: Body) -> Result<StatusCode, Failure> {
     if !broker.has_vhost(&vhost) {
-        return Err(not_found().await);
+        return Err(Failure::no_vhost());
     }
-    if !caller.sees(&broker, &vhost) {
-        return Err(refused("User not authorised to access virtual host"));
-    }
-    Ok(Json(broker.policies(kind, Some(&vhost)).iter().map(View::from).collect()))
-}
-
-/// Policies are for policymakers; operator policies are for administrators.
-fn check(broker: &Broker, kind: PolicyKind, caller: &Caller, vhost: &str) -> Result<(), Failure> {
-    match kind {
-        PolicyKind::User => caller.check_policymaker(broker, vhost),
-        PolicyKind::Operator => caller.check_administrator(),
-    }
-}
-
-async fn one(
-    State(broker): Site,
-    Extension(kind): Extension<PolicyKind>,
-    Extension(caller): Extension<Caller>,
-    Path((vhost, name)): Path<(String, String)>,
-) -> Result<Json<View>, Failure> {
-    check(&broker, kind, &caller, &vhost)?;
-    match broker.policy(kind, &vhost, &name) {
-        Some(policy) => Ok(Json(View::from(&policy))),
-        None => Err(not_found().await),
-    }
-}
-
-async fn put(
-    State(broker): Site,
-    Extension(kind): Extension<PolicyKind>,
-    Extension(caller): Extension<Caller>,
-    Path((vhost, name)): Path<(String, String)>,
-    body: Bytes,
-) -> Result<StatusCode, Failure> {
-    check(&broker, kind, &caller, &vhost)?;
-    if !broker.has_vhost(&vhost) {
-        return Err(no_vhost());
-    }
-    let terms = terms(&body)?;
-    let terms = from_json(&terms).ok_or_else(|| bad_request("a name is longer than 255 octets".into()))?;
+    body.require(&["pattern", "definition"])?;
+    body.0.retain(|key, _| POLICY.iter().any(|field| field.name == key));
+    let terms = from_json(&body.0).ok_or_else(|| Failure::bad_request("a name is longer than 255 octets"))?;
     match broker.set_policy(kind, &vhost, &name, &terms).await {
         Ok(true) => Ok(StatusCode::CREATED),
         Ok(false) => Ok(StatusCode::NO_CONTENT),
-        Err(AdministrationError::NotDurable) => Err(store_failed()),
-        Err(refused) => Err(bad_request(refused.to_string())),
+        Err(AdministrationError::NotDurable) => Err(Failure::store_failed()),
+        Err(refused) => Err(Failure::bad_request(refused.to_string())),
     }
 }
 
-/// What the body says of a policy. It may hold more: what `GET` gave can be put again.
-fn terms(body: &[u8]) -> Result<Map<String, Value>, Failure> {
-    let Ok(Value::Object(mut body)) = serde_json::from_slice(body) else {
-        return Err(bad_request("not_json".into()));
-    };
-    let missing: Vec<_> = ["pattern", "definition"]
-        .into_iter()
-        .filter(|key| !body.contains_key(*key))
-        .collect();
-    if !missing.is_empty() {
-        let missing: Vec<_> = missing.iter().map(|key| format!("{{key_missing,{key}}}")).collect();
-        return Err(bad_request(format!("[{}]", missing.join(","))));
-    }
-    body.retain(|key, _| ["pattern", "definition", "priority", "apply-to"].contains(&key.as_str()));
-    Ok(body)
-}
-
-async fn delete(
-    State(broker): Site,
-    Extension(kind): Extension<PolicyKind>,
-    Extension(caller): Extension<Caller>,
-    Path((vhost, name)): Path<(String, String)>,
-) -> Result<StatusCode, Failure> {
-    check(&broker, kind, &caller, &vhost)?;
+async fn delete(broker: &Arc<Broker>, kind: PolicyKind, (vhost, name): (String, String)) -> Result<StatusCode, Failure> {
     match broker.clear_policy(kind, &vhost, &name).await {
         Ok(true) => Ok(StatusCode::NO_CONTENT),
-        Ok(false) => Err(not_found().await),
-        Err(_) => Err(store_failed()),
+        Ok(false) => Err(Failure::not_found()),
+        Err(_) => Err(Failure::store_failed()),
     }
 }
+
+type Name = Path<(String, String)>;
+
+macro_rules! routes_of {
+    ($kind:expr, $list:ident $list_in_vhost:ident $get:ident $set:ident $clear:ident) => {
+        pub(crate) async fn $list(State(api): Site, caller: Caller, query: Query) -> Result<Response, Failure> {
+            all(&api.broker, $kind, &caller, &query).await
+        }
+
+        pub(crate) async fn $list_in_vhost(State(api): Site, Path(vhost): Path<String>, query: Query) -> Result<Response, Failure> {
+            in_vhost(&api.broker, $kind, &vhost, &query).await
+        }
+
+        pub(crate) async fn $get(State(api): Site, Path(name): Name) -> Result<Json<Value>, Failure> {
+            one(&api.broker, $kind, &name)
+        }
+
+        pub(crate) async fn $set(State(api): Site, Path(name): Name, body: Body) -> Result<StatusCode, Failure> {
+            put(&api.broker, $kind, name, body).await
+        }
+
+        pub(crate) async fn $clear(State(api): Site, Path(name): Name) -> Result<StatusCode, Failure> {
+            delete(&api.broker, $kind, name).await
+        }
+    };
+}
+
+routes_of!(PolicyKind::User, list list_in_vhost get set clear);
+routes_of!(PolicyKind::Operator, list_operator list_operator_in_vhost get_operator set_operator clear_operator);

@@ -8,8 +8,12 @@ use crate::tables::to_json;
 
 /// The properties in the payload of a content header frame: those that are set.
 pub(crate) fn of_header(header: &[u8]) -> Value {
-    let properties = ContentHeader::decode(header).and_then(|content| Properties::decode(content.properties));
-    let Ok(properties) = properties else {
+    ContentHeader::decode(header).map_or_else(|_| Value::Object(Map::new()), |content| of(content.properties))
+}
+
+/// The properties as a content header has them.
+pub(crate) fn of(octets: &[u8]) -> Value {
+    let Ok(properties) = Properties::decode(octets) else {
         return Value::Object(Map::new());
     };
     let text = |text: Option<ShortStr<'_>>| text.map(|text| Value::from(text.as_str_lossy()));

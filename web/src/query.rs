@@ -23,6 +23,11 @@ impl Query {
         self.0.get(name).map(String::as_str)
     }
 
+    /// A number; `None` if it is absent or none.
+    pub(crate) fn number(&self, name: &str) -> Option<u64> {
+        self.get(name)?.parse().ok()
+    }
+
     /// Nothing was asked for.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -33,6 +38,11 @@ impl Query {
         let mut rest = self.clone();
         rest.0.remove(name);
         rest
+    }
+
+    /// `true` is true, all else is not.
+    pub(crate) fn flag(&self, name: &str) -> bool {
+        self.get(name) == Some("true")
     }
 }
 
@@ -52,9 +62,9 @@ mod tests {
     fn a_query_is_taken_apart() {
         let query = Query::parse("page=2&name=a%2Bb+c&use_regex=true&&x");
         assert_eq!(
-            (query.get("page"), query.get("name"), query.get("x")),
-            (Some("2"), Some("a+b c"), Some(""))
+            (query.number("page"), query.get("name"), query.get("x")),
+            (Some(2), Some("a+b c"), Some(""))
         );
-        assert!(query.get("none").is_none() && !query.is_empty() && query.without("x").get("x").is_none());
+        assert!(query.flag("use_regex") && !query.flag("x") && query.get("none").is_none());
     }
 }

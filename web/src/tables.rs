@@ -13,7 +13,7 @@ pub(crate) fn to_json(table: &Table) -> Json {
     )
 }
 
-fn value_to_json(value: &Value) -> Json {
+pub(crate) fn value_to_json(value: &Value) -> Json {
     match value {
         Value::Bool(value) => (*value).into(),
         Value::I8(value) => (*value).into(),

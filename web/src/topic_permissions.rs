@@ -4,135 +4,100 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use axum::routing::get;
-use axum::{Extension, Json, Router};
-use bytes::Bytes;
-use serde::Serialize;
-use serde_json::{Map, Value};
+use axum::response::Response;
+use serde_json::{Value, json};
 use stoa_amqp::ShortString;
 use stoa_server::{AdministrationError, Broker, LimitOf, TopicPermission};
 
-use crate::auth::Caller;
-use crate::{Failure, bad_request, not_found, store_failed};
+use crate::body::{Body, Field, required};
+use crate::failure::Failure;
+use crate::query::Query;
+use crate::{Api, Site, listing};
 
-#[derive(Debug, Serialize)]
-struct View {
-    user: String,
-    vhost: String,
-    exchange: String,
-    write: String,
-    read: String,
+/// What topic permissions are set with.
+pub(crate) const PERMISSION: &[Field] = &[
+    required("exchange", "string"),
+    required("write", "string"),
+    required("read", "string"),
+];
+
+/// Topic permissions as they are shown.
+pub(crate) fn view(permission: &TopicPermission) -> Value {
+    json!({
+        "user": &*permission.user,
+        "vhost": &*permission.vhost,
+        "exchange": permission.exchange.as_str_lossy(),
+        "write": &*permission.permissions.write,
+        "read": &*permission.permissions.read,
+    })
 }
 
-impl From<TopicPermission> for View {
-    fn from(permission: TopicPermission) -> Self {
-        Self {
-            user: permission.user.to_string(),
-            vhost: permission.vhost.to_string(),
-            exchange: permission.exchange.as_str_lossy().into_owned(),
-            write: permission.permissions.write.into(),
-            read: permission.permissions.read.into(),
-        }
-    }
+/// Those that fit.
+pub(crate) fn views(broker: &Broker, fits: impl Fn(&TopicPermission) -> bool) -> Vec<Value> {
+    broker
+        .topic_permissions()
+        .iter()
+        .filter(|permission| fits(permission))
+        .map(view)
+        .collect()
 }
 
-pub(crate) fn routes() -> Router<Arc<Broker>> {
-    Router::new()
-        .route("/api/topic-permissions", get(list))
-        .route("/api/topic-permissions/{vhost}/{user}", get(list_of).put(set).delete(clear))
-        .route("/api/topic-permissions/{vhost}/{user}/{exchange}", axum::routing::delete(clear_one))
+fn of(broker: &Broker, vhost: &str, user: &str) -> Vec<Value> {
+    views(broker, |permission| *permission.vhost == *vhost && *permission.user == *user)
 }
 
-type Site = State<Arc<Broker>>;
-
-async fn list(State(broker): Site, Extension(caller): Extension<Caller>) -> Result<Json<Vec<View>>, Failure> {
-    caller.check_administrator()?;
-    Ok(Json(broker.topic_permissions().into_iter().map(View::from).collect()))
-}
-
-fn of(broker: &Broker, vhost: &str, user: &str) -> Vec<View> {
-    let all = broker.topic_permissions().into_iter();
-    let own = all.filter(|permission| *permission.vhost == *vhost && *permission.user == *user);
-    own.map(View::from).collect()
+pub(crate) async fn list(State(api): Site, query: Query) -> Result<Response, Failure> {
+    listing::list(views(&api.broker, |_| true), &query).await
 }
 
 /// As in RabbitMQ, where there are none there is nothing to be found.
-async fn list_of(
-    State(broker): Site,
-    Extension(caller): Extension<Caller>,
-    Path((vhost, user)): Path<(String, String)>,
-) -> Result<Json<Vec<View>>, Failure> {
-    caller.check_administrator()?;
-    let own = of(&broker, &vhost, &user);
+pub(crate) async fn list_of(State(api): Site, Path((vhost, user)): Path<(String, String)>, query: Query) -> Result<Response, Failure> {
+    let own = of(&api.broker, &vhost, &user);
     if own.is_empty() {
-        return Err(not_found().await);
+        return Err(Failure::not_found());
     }
-    Ok(Json(own))
+    listing::list(own, &query).await
 }
 
-async fn set(
-    State(broker): Site,
-    Extension(caller): Extension<Caller>,
-    Path((vhost, user)): Path<(String, String)>,
-    body: Bytes,
-) -> Result<StatusCode, Failure> {
-    caller.check_administrator()?;
-    if !broker.has_vhost(&vhost) || broker.limits(LimitOf::User, &user).is_none() {
-        return Err(bad_request("vhost_or_user_not_found".into()));
-    }
-    let is_new = of(&broker, &vhost, &user).is_empty();
-    let [exchange, write, read] = fields(&body)?;
-    let exchange = ShortString::new(exchange.as_bytes()).map_err(|_| bad_request("a name is longer than 255 octets".into()))?;
-    match broker.set_topic_permissions(&user, &vhost, &exchange, (&write, &read)).await {
-        Ok(()) if is_new => Ok(StatusCode::CREATED),
-        Ok(()) => Ok(StatusCode::NO_CONTENT),
-        Err(AdministrationError::NotDurable) => Err(store_failed()),
-        Err(refused) => Err(bad_request(refused.to_string())),
+pub(crate) async fn set(State(api): Site, Path((vhost, user)): Path<(String, String)>, body: Body) -> Result<StatusCode, Failure> {
+    match put(&api.broker, &vhost, &user, &body).await? {
+        true => Ok(StatusCode::CREATED),
+        false => Ok(StatusCode::NO_CONTENT),
     }
 }
 
-/// What the body must say.
-fn fields(body: &[u8]) -> Result<[String; 3], Failure> {
-    let body: Map<String, Value> = serde_json::from_slice(body).map_err(|_| bad_request("not_json".into()))?;
-    let names = ["exchange", "write", "read"];
-    let missing = names.iter().filter(|name| !body.contains_key(**name));
-    let missing: Vec<_> = missing.map(|name| format!("{{key_missing,{name}}}")).collect();
-    if !missing.is_empty() {
-        return Err(bad_request(format!("[{}]", missing.join(","))));
+/// Sets topic permissions with the fields of a body. Gives whether there were none.
+pub(crate) async fn put(broker: &Arc<Broker>, vhost: &str, user: &str, body: &Body) -> Result<bool, Failure> {
+    if !broker.has_vhost(vhost) || broker.limits(LimitOf::User, user).is_none() {
+        return Err(Failure::bad_request("vhost_or_user_not_found"));
     }
-    let mut texts = names.map(|name| body.get(name).and_then(Value::as_str).map(str::to_owned));
-    match &mut texts {
-        [Some(exchange), Some(write), Some(read)] => Ok([exchange, write, read].map(std::mem::take)),
-        _ => Err(bad_request("exchange, write and read should be strings".into())),
+    let is_new = of(broker, vhost, user).is_empty();
+    body.require(&["exchange", "write", "read"])?;
+    let [exchange, write, read] = ["exchange", "write", "read"].map(|name| body.required_text(name));
+    let exchange = ShortString::new(exchange?.as_bytes()).map_err(|_| Failure::bad_request("a name is longer than 255 octets"))?;
+    match broker.set_topic_permissions(user, vhost, &exchange, (write?, read?)).await {
+        Ok(()) => Ok(is_new),
+        Err(AdministrationError::NotDurable) => Err(Failure::store_failed()),
+        Err(refused) => Err(Failure::bad_request(refused.to_string())),
     }
 }
 
-async fn clear(state: Site, caller: Extension<Caller>, Path((vhost, user)): Path<(String, String)>) -> Result<StatusCode, Failure> {
-    forget(state, caller, &vhost, &user, None).await
+pub(crate) async fn clear(State(api): Site, Path((vhost, user)): Path<(String, String)>) -> Result<StatusCode, Failure> {
+    forget(&api, &vhost, &user, None).await
 }
 
-async fn clear_one(
-    state: Site,
-    caller: Extension<Caller>,
+pub(crate) async fn clear_one(
+    State(api): Site,
     Path((vhost, user, exchange)): Path<(String, String, String)>,
 ) -> Result<StatusCode, Failure> {
-    let Ok(exchange) = ShortString::new(exchange.as_bytes()) else {
-        return Err(not_found().await);
-    };
-    forget(state, caller, &vhost, &user, Some(&exchange)).await
+    let exchange = ShortString::new(exchange.as_bytes()).map_err(|_| Failure::not_found())?;
+    forget(&api, &vhost, &user, Some(&exchange)).await
 }
 
-async fn forget(
-    State(broker): Site,
-    Extension(caller): Extension<Caller>,
-    vhost: &str,
-    user: &str,
-    exchange: Option<&ShortString>,
-) -> Result<StatusCode, Failure> {
-    caller.check_administrator()?;
-    match broker.clear_topic_permissions(user, vhost, exchange).await {
+async fn forget(api: &Api, vhost: &str, user: &str, exchange: Option<&ShortString>) -> Result<StatusCode, Failure> {
+    match api.broker.clear_topic_permissions(user, vhost, exchange).await {
         Ok(true) => Ok(StatusCode::NO_CONTENT),
-        Ok(false) => Err(not_found().await),
-        Err(_) => Err(store_failed()),
+        Ok(false) => Err(Failure::not_found()),
+        Err(_) => Err(Failure::store_failed()),
     }
 }

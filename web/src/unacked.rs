@@ -1,33 +1,26 @@
 //! `GET /api/queues/{vhost}/{name}/unacked?from=&count=`: who holds which message, and since when; the oldest first. Stoa's own.
 
-use std::sync::Arc;
-
+use axum::Json;
 use axum::extract::{Path, State};
-use axum::routing::get;
-use axum::{Extension, Json, Router};
 use serde_json::{Value, json};
-use stoa_server::{Asker, Broker, Millis, Sequence, UnackedView};
+use stoa_server::{Asker, Millis, Sequence, UnackedView};
 
+use crate::Site;
 use crate::auth::Caller;
-use crate::contents::{Refusal, Site, check_vhost, in_turn, wanted};
+use crate::contents::{Refusal, in_turn, wanted};
+use crate::failure::Failure;
 use crate::query::Query;
-use crate::{Failure, bad_request};
-
-pub(crate) fn routes() -> Router<Arc<Broker>> {
-    Router::new().route("/api/queues/{vhost}/{name}/unacked", get(list))
-}
 
 pub(crate) async fn list(
-    State(broker): Site,
-    Extension(caller): Extension<Caller>,
+    State(api): Site,
+    caller: Caller,
     Path((vhost, name)): Path<(String, String)>,
     query: Query,
 ) -> Result<Json<Value>, Refusal> {
     let from = query.get("from").map(place).transpose()?;
     let count = wanted(&query.without("from"))?.count;
-    check_vhost(&caller, &broker, &vhost)?;
     let user = caller.user;
-    let page = in_turn(&broker, move |broker| {
+    let page = in_turn(&api.broker, move |broker| {
         let (user, vhost) = (&*user, &*vhost);
         broker.unacked(Asker { user, vhost }, &name, from, count)
     })
@@ -44,7 +37,7 @@ pub(crate) async fn list(
 fn place(text: &str) -> Result<(Millis, Sequence), Failure> {
     let parts = text.split_once('-');
     let place = parts.and_then(|(since, sequence)| Some((Millis(since.parse().ok()?), Sequence(sequence.parse().ok()?))));
-    place.ok_or_else(|| bad_request(format!("from is not what next has said: {text}")))
+    place.ok_or_else(|| Failure::bad_request(format!("from is not what next has said: {text}")))
 }
 
 /// A message that is held.

@@ -2,8 +2,8 @@
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Instant, SystemTime};
 
 use hashbrown::HashMap;
@@ -18,11 +18,13 @@ use crate::alarms::Alarms;
 use crate::bodies::Bodies;
 use crate::commit::Commits;
 use crate::config::Config;
+use crate::connection::Identity;
+use crate::logins::Logins;
 use crate::pager::Pager;
 use crate::shards::ShardCell;
 use crate::tallies::Tallies;
 use crate::timers::Timers;
-use crate::transport::{Admission, Certificates};
+use crate::transport::{Admission, Certificates, Listening};
 
 /// A running broker. The HTTP surface reads it, connections and threads share it.
 #[derive(Debug)]
@@ -53,6 +55,11 @@ pub struct Broker {
     next_id: AtomicU64,
     next_draw: AtomicU64,
     next_runtime: AtomicUsize,
+    /// What passwords are marked with, so that marks are this process's own.
+    pub(crate) mark: RandomState,
+    pub(crate) logins: Logins,
+    /// Where clients are listened to; set once the broker serves.
+    pub(crate) listening: OnceLock<Vec<Listening>>,
 }
 
 /// The topology, and those of its changes that the next commit takes in.
@@ -78,6 +85,16 @@ pub(crate) struct Counters {
     pub(crate) acknowledged: AtomicU64,
     pub(crate) connections_opened: AtomicU64,
     pub(crate) connections_closed: AtomicU64,
+    /// Publishes of channels in confirm mode that the shards have.
+    pub(crate) confirmed: AtomicU64,
+    /// Messages that found no queue: returned, and dropped.
+    pub(crate) returned: AtomicU64,
+    pub(crate) dropped: AtomicU64,
+    pub(crate) channels_opened: AtomicU64,
+    pub(crate) channels_closed: AtomicU64,
+    pub(crate) queues_declared: AtomicU64,
+    pub(crate) queues_created: AtomicU64,
+    pub(crate) queues_deleted: AtomicU64,
 }
 
 /// What a broker is put together from.
@@ -122,6 +139,9 @@ impl Broker {
             next_id: AtomicU64::new(1),
             next_draw: AtomicU64::new(RandomState::new().hash_one(0)),
             next_runtime: AtomicUsize::new(0),
+            mark: RandomState::new(),
+            logins: Logins::default(),
+            listening: OnceLock::new(),
         }
     }
 
@@ -252,6 +272,7 @@ impl Broker {
         } = &mut *site;
         let before = unwritten.len();
         topology.delete_queue(&queue.vhost, queue.name.as_bytes(), unwritten);
+        self.counters.queues_deleted.fetch_add(1, Ordering::Relaxed);
         let released = topology.take_released();
         dropped.push(queue.id);
         dropped.extend_from_slice(&released);
@@ -293,6 +314,14 @@ impl Broker {
         match certificates.reload() {
             Ok(()) => tracing::info!("certificates read again"),
             Err(error) => tracing::error!(%error, "the certificates have changed and cannot be used; the ones before stay in use"),
+        }
+    }
+
+    /// Closes the connections of those that this is true of.
+    pub(crate) fn close_connections(&self, reason: &str, is_meant: impl Fn(&Identity) -> bool) {
+        let all: Vec<_> = self.connections.lock().values().cloned().collect();
+        for presence in all.iter().filter(|presence| is_meant(&presence.identity.lock())) {
+            presence.outlet.close_with(ReplyCode::ConnectionForced, reason.to_owned());
         }
     }
 

@@ -19,16 +19,21 @@ mod connection;
 mod contents;
 mod dispatch;
 mod letters;
+mod logins;
 mod outlet;
 mod overview;
 mod pager;
+mod presence;
 mod recovery;
 mod reply_to;
+mod requests;
 mod shards;
 mod tallies;
+mod tenancy;
 mod timeouts;
 mod timers;
 mod transport;
+mod views;
 
 use std::io;
 use std::sync::Arc;
@@ -45,19 +50,28 @@ pub use broker::Broker;
 pub use commit::CommitStatus;
 pub use compat::{Compat, RABBITMQ_VERSION};
 pub use config::{
-    AlarmConfig, CertificateName, ClientCertificates, Config, ConfigError, Limits, ListenError, SaslConfig, StoreConfig, TcpListen,
-    TlsConfig, TlsVersion, UnitError, UnixListen, parse_bytes,
+    AlarmConfig, CertificateName, ClientCertificates, Config, ConfigError, Limits, ListenError, ManagementConfig, SaslConfig, StoreConfig,
+    TcpListen, TlsConfig, TlsVersion, UnitError, UnixListen, parse_bytes,
 };
-pub use connection::{Identity, Presence};
+pub use connection::{Identity, NewMessage, Presence, TakenMessage, Taking};
 pub use contents::{
     Asker, Browse, ContentsError, Destination, Filter, HolderView, MessagePage, MessageView, Moved, Pick, Removed, UnackedPage, UnackedView,
 };
-pub use overview::{ConnectionView, Overview, QueueView};
+pub use outlet::ChannelMode;
+pub use overview::{ConnectionView, Overview, QueueTally, QueueView};
+pub use presence::{ChannelView, ConsumerView};
 pub use recovery::RecoveryError;
-pub use stoa_core::ids::{Millis, Sequence};
-pub use stoa_core::shard::{Histogram, Latency, MessageState};
+pub use requests::{BindingRequest, Refusal, Requester};
+pub use stoa_core::ids::{ConnectionId, Millis, QueueId, Sequence};
+pub use stoa_core::shard::{Activity, Histogram, Latency, MessageState, Traffic};
+pub use stoa_core::topology::{
+    AccessError, Binding, Description, Destination as Bound, Exchange, ExchangeDeclare, ExchangeKind, Governing, Hashing, Parameter,
+    PasswordHash, Permission, Permissions, Queue, QueueDeclare, TopologyError, User,
+};
 pub use stoa_core::topology::{LimitError, LimitOf, LimitSet, Policy, PolicyKind, TopicPermissions};
+pub use tenancy::{NewPassword, PermissionView, UserView};
 pub use transport::{Listening, Peer, TlsError, TlsSummary};
+pub use views::{BindingView, BindingsOf, ExchangeView};
 
 /// Why a broker did not start.
 #[derive(Debug, thiserror::Error)]
@@ -125,7 +139,7 @@ pub fn start(config: Config) -> Result<Running, StartError> {
     config.check()?;
     let certificates = load_certificates(&config)?;
     let bound = transport::bind(&config, certificates.as_ref()).map_err(|(at, error)| StartError::Listen { at, error })?;
-    let listening = bound.iter().map(|bound| bound.at.clone()).collect();
+    let listening: Vec<_> = bound.iter().map(|bound| bound.at.clone()).collect();
     let options = StoreOptions {
         segment_bytes: config.store.segment_bytes,
         sync: config.store.sync,
@@ -153,6 +167,7 @@ pub fn start(config: Config) -> Result<Running, StartError> {
         certificates,
         journal: &store.journal,
     }));
+    broker.listening.get_or_init(|| listening.clone());
     let commit = {
         let broker = broker.clone();
         std::thread::Builder::new()

@@ -1,19 +1,23 @@
 //! What the HTTP surface and metrics read: snapshots, each taken in one go.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
-use stoa_amqp::Table;
-use stoa_core::ids::QueueId;
-use stoa_core::shard::{Counts, Latency};
-use stoa_core::topology::Governing;
+use stoa_core::ids::{ConnectionId, QueueId};
+use stoa_core::shard::{Counts, Latency, Traffic};
+use stoa_core::topology::{Governing, Queue};
 
 use crate::alarms::AlarmStatus;
 use crate::broker::Broker;
 use crate::commit::CommitStatus;
+use crate::connection::Identity;
 use crate::recovery::all_queues;
-use crate::transport::{Peer, TlsSummary};
+use crate::transport::{self, Listening, Peer, TlsSummary};
+
+/// Queues that are looked at under one lock.
+const CHUNK: usize = 1000;
 
 /// The broker as a whole.
 #[derive(Clone, Debug)]
@@ -32,20 +36,28 @@ pub struct Overview {
     pub queues: usize,
     /// Exchanges in all virtual hosts, the predeclared ones included.
     pub exchanges: usize,
-    /// Messages that wait for a consumer.
-    pub ready: u64,
-    /// Messages that were delivered and not settled.
-    pub unacked: u64,
-    /// Messages published since the start.
-    pub published: u64,
-    /// Messages delivered since the start.
-    pub delivered: u64,
-    /// Deliveries settled by acknowledgement or rejection since the start.
-    pub acknowledged: u64,
+    /// What messages do in all queues, and did since the start in those that are there.
+    pub messages: QueueTally,
     /// Connections accepted and closed since the start.
     pub connections_opened: u64,
     /// Connections closed since the start.
     pub connections_closed: u64,
+    /// Publishes in confirm mode since the start.
+    pub confirmed: u64,
+    /// Messages without a queue that went back to their publishers since the start.
+    pub returned: u64,
+    /// Messages without a queue that nobody wanted back since the start.
+    pub dropped: u64,
+    /// Channels opened since the start.
+    pub channels_opened: u64,
+    /// Channels closed since the start.
+    pub channels_closed: u64,
+    /// Declarations of queues since the start, of those that were there included.
+    pub queues_declared: u64,
+    /// Queues made since the start.
+    pub queues_created: u64,
+    /// Queues deleted since the start.
+    pub queues_deleted: u64,
     /// Octets of messages in memory.
     pub resident_bytes: u64,
     /// Octets of large bodies in memory.
@@ -56,6 +68,46 @@ pub struct Overview {
     pub alarms: AlarmStatus,
 }
 
+/// What is in a queue, or in several, and what their messages did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QueueTally {
+    /// The queue, if it is one.
+    pub queue: QueueId,
+    /// Messages that wait for a consumer.
+    pub ready: u64,
+    /// Messages that were delivered and not settled.
+    pub unacked: u64,
+    /// Consumers.
+    pub consumers: u64,
+    /// What the messages did.
+    pub traffic: Traffic,
+}
+
+impl QueueTally {
+    fn new(queue: QueueId, counts: Counts, traffic: Traffic) -> Self {
+        Self {
+            queue,
+            ready: counts.ready,
+            unacked: counts.unacked,
+            consumers: counts.consumers.into(),
+            traffic,
+        }
+    }
+
+    /// All of them together.
+    #[must_use]
+    pub fn sum(tallies: &[Self]) -> Self {
+        let mut sum = Self::default();
+        for tally in tallies {
+            sum.ready += tally.ready;
+            sum.unacked += tally.unacked;
+            sum.consumers += tally.consumers;
+            sum.traffic.add(&tally.traffic);
+        }
+        sum
+    }
+}
+
 /// A queue with its counts.
 #[derive(Clone, Debug)]
 pub struct QueueView {
@@ -63,6 +115,8 @@ pub struct QueueView {
     pub queue: Arc<stoa_core::topology::Queue>,
     /// What is in it.
     pub counts: Counts,
+    /// What its messages did.
+    pub traffic: Traffic,
     /// The policies that it is under.
     pub governing: Governing,
     /// Nobody is given anything of it until it is resumed.
@@ -72,30 +126,42 @@ pub struct QueueView {
 /// A connection.
 #[derive(Clone, Debug)]
 pub struct ConnectionView {
+    /// Its number.
+    pub id: ConnectionId,
     /// Its client's address.
     pub peer: Peer,
+    /// The broker's own end of it; none over a Unix socket.
+    pub local: Option<SocketAddr>,
     /// Its TLS, if it speaks it.
     pub tls: Option<TlsSummary>,
     /// It publishes, and is held back by an alarm.
     pub blocked: bool,
     /// When it was accepted.
     pub connected_at: SystemTime,
-    /// The user it logged in as.
-    pub user: String,
-    /// Its virtual host.
-    pub vhost: String,
-    /// What the client said of itself.
-    pub properties: Table,
+    /// Who it is; the user is empty until it has logged in.
+    pub identity: Identity,
     /// Open channels.
     pub channels: usize,
+    /// Octets that came.
+    pub received: u64,
+    /// Octets that went.
+    pub sent: u64,
+}
+
+impl QueueView {
+    /// What is in it, and what its messages did.
+    #[must_use]
+    pub fn tally(&self) -> QueueTally {
+        QueueTally::new(self.queue.id, self.counts, self.traffic)
+    }
 }
 
 impl Broker {
     /// The broker as a whole.
     #[must_use]
     pub fn overview(self: &Arc<Self>) -> Overview {
-        let queues = self.queues();
-        let sum = |count: fn(&Counts) -> u64| queues.iter().map(|view| count(&view.counts)).sum();
+        let tallies = self.queue_tallies();
+        let messages = QueueTally::sum(&tallies);
         let connections = self.connections();
         let counters = &self.counters;
         Overview {
@@ -103,16 +169,20 @@ impl Broker {
             started_at: self.started_at,
             connections: connections.len(),
             channels: connections.iter().map(|view| view.channels).sum(),
-            consumers: sum(|counts| counts.consumers.into()),
-            queues: queues.len(),
+            consumers: messages.consumers,
+            queues: tallies.len(),
             exchanges: self.exchange_count(),
-            ready: sum(|counts| counts.ready),
-            unacked: sum(|counts| counts.unacked),
-            published: counters.published.load(Ordering::Relaxed),
-            delivered: counters.delivered.load(Ordering::Relaxed),
-            acknowledged: counters.acknowledged.load(Ordering::Relaxed),
+            messages,
             connections_opened: counters.connections_opened.load(Ordering::Relaxed),
             connections_closed: counters.connections_closed.load(Ordering::Relaxed),
+            confirmed: counters.confirmed.load(Ordering::Relaxed),
+            returned: counters.returned.load(Ordering::Relaxed),
+            dropped: counters.dropped.load(Ordering::Relaxed),
+            channels_opened: counters.channels_opened.load(Ordering::Relaxed),
+            channels_closed: counters.channels_closed.load(Ordering::Relaxed),
+            queues_declared: counters.queues_declared.load(Ordering::Relaxed),
+            queues_created: counters.queues_created.load(Ordering::Relaxed),
+            queues_deleted: counters.queues_deleted.load(Ordering::Relaxed),
             resident_bytes: self
                 .shards
                 .iter()
@@ -124,33 +194,110 @@ impl Broker {
         }
     }
 
-    /// All queues with their counts, by virtual host and name.
+    /// Time since the start.
     #[must_use]
-    pub fn queues(self: &Arc<Self>) -> Vec<QueueView> {
+    pub fn uptime(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// Connections there are, those that are not open yet included.
+    #[must_use]
+    pub fn connection_count(&self) -> usize {
+        self.connections.lock().len()
+    }
+
+    /// Whether the store has failed: nothing is accepted any more.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.commits.has_failed()
+    }
+
+    /// Where clients are listened to.
+    #[must_use]
+    pub fn listening(&self) -> &[Listening] {
+        self.listening.get().map_or(&[], Vec::as_slice)
+    }
+
+    /// When the certificates of TLS end, by the files that they are in.
+    #[must_use]
+    pub fn certificate_ends(&self) -> Vec<(String, SystemTime)> {
+        if self.certificates.is_none() {
+            return Vec::new();
+        }
+        let tls = &self.config.tls;
+        let files = [&tls.cert, &tls.ca].into_iter().filter(|file| !file.as_os_str().is_empty());
+        let ends = files.flat_map(|file| {
+            let ends = transport::certificate_ends(file);
+            ends.into_iter().map(|end| (file.display().to_string(), end))
+        });
+        ends.collect()
+    }
+
+    /// What is in every queue and what its messages did, in no particular order. Locks are held for a thousand queues at a time.
+    #[must_use]
+    pub fn queue_tallies(self: &Arc<Self>) -> Vec<QueueTally> {
+        let ids: Vec<QueueId> = {
+            let topology = &self.topology.read().topology;
+            all_queues(topology).map(|queue| queue.id).collect()
+        };
+        let mut tallies = Vec::with_capacity(ids.len());
+        for cell in &self.shards {
+            let own: Vec<_> = ids.iter().copied().filter(|id| self.shard_index(*id) == cell.index).collect();
+            for ids in own.chunks(CHUNK) {
+                cell.look(self, |running| {
+                    let shard = &running.shard;
+                    tallies.extend(
+                        ids.iter()
+                            .map(|id| QueueTally::new(*id, shard.counts(*id).unwrap_or_default(), shard.traffic(*id).unwrap_or_default())),
+                    );
+                });
+            }
+        }
+        tallies
+    }
+
+    /// All queues with their counts, by virtual host and name; of one virtual host, or of all. Locks are held for a thousand queues at a time, so that
+    /// nobody waits for the whole of it.
+    #[must_use]
+    pub fn queues(self: &Arc<Self>, vhost: Option<&str>) -> Vec<QueueView> {
         let mut queues: Vec<_> = {
             let topology = &self.topology.read().topology;
-            let all = all_queues(topology);
-            all.map(|queue| (queue.clone(), topology.governing_queue(queue.id), topology.is_paused(queue.id)))
-                .collect()
+            match vhost {
+                Some(vhost) => topology.queues(vhost).cloned().collect(),
+                None => all_queues(topology).cloned().collect(),
+            }
         };
-        queues.sort_by(|(a, ..), (b, ..)| (&a.vhost, &a.name).cmp(&(&b.vhost, &b.name)));
-        let mut views: Vec<QueueView> = queues
-            .into_iter()
-            .map(|(queue, governing, paused)| QueueView {
-                queue,
-                governing,
-                paused,
+        queues.sort_by(|a, b| (&a.vhost, &a.name).cmp(&(&b.vhost, &b.name)));
+        let mut views = Vec::with_capacity(queues.len());
+        for queues in queues.chunks(CHUNK) {
+            let topology = &self.topology.read().topology;
+            views.extend(queues.iter().map(|queue| QueueView {
+                queue: queue.clone(),
+                governing: topology.governing_queue(queue.id),
+                paused: topology.is_paused(queue.id),
                 counts: Counts::default(),
-            })
-            .collect();
+                traffic: Traffic::default(),
+            }));
+        }
         for cell in &self.shards {
-            cell.look(self, |running| {
-                for view in views.iter_mut().filter(|view| self.shard_index(view.queue.id) == cell.index) {
-                    view.counts = running.shard.counts(view.queue.id).unwrap_or_default();
-                }
-            });
+            for views in views.chunks_mut(CHUNK) {
+                cell.look(self, |running| {
+                    for view in views.iter_mut().filter(|view| self.shard_index(view.queue.id) == cell.index) {
+                        view.counts = running.shard.counts(view.queue.id).unwrap_or_default();
+                        view.traffic = running.shard.traffic(view.queue.id).unwrap_or_default();
+                    }
+                });
+            }
         }
         views
+    }
+
+    /// The queues of a virtual host as they were declared, by name.
+    #[must_use]
+    pub fn declared_queues(&self, vhost: &str) -> Vec<Arc<Queue>> {
+        let mut queues: Vec<_> = self.topology.read().topology.queues(vhost).cloned().collect();
+        queues.sort_by(|a, b| a.name.cmp(&b.name));
+        queues
     }
 
     /// One queue with its counts.
@@ -163,10 +310,17 @@ impl Broker {
             let paused = topology.is_paused(queue.id);
             (queue, governing, paused)
         };
-        let counts = self.counts(queue.id);
+        let (counts, traffic) = self.shard_of(queue.id).look(self, |running| {
+            let shard = &running.shard;
+            (
+                shard.counts(queue.id).unwrap_or_default(),
+                shard.traffic(queue.id).unwrap_or_default(),
+            )
+        });
         Some(QueueView {
             queue,
             counts,
+            traffic,
             governing,
             paused,
         })
@@ -207,17 +361,23 @@ impl Broker {
             .collect();
         all.sort_by_key(|(id, _)| *id);
         all.into_iter()
-            .map(|(_, presence)| {
+            .map(|(id, presence)| {
                 let identity = presence.identity.lock().clone();
+                let (channels, sent) = {
+                    let state = presence.outlet.lock();
+                    (state.channel_count(), state.octets_sent)
+                };
                 ConnectionView {
+                    id,
                     peer: presence.peer,
+                    local: presence.local,
                     tls: presence.tls.get().cloned(),
                     blocked: presence.blocked.load(Ordering::Relaxed),
                     connected_at: presence.connected_at,
-                    user: identity.user,
-                    vhost: identity.vhost,
-                    properties: identity.properties,
-                    channels: presence.outlet.lock().channel_count(),
+                    identity,
+                    channels,
+                    received: presence.received.load(Ordering::Relaxed),
+                    sent,
                 }
             })
             .collect()
@@ -234,11 +394,5 @@ impl Broker {
     #[must_use]
     pub fn may_access(&self, user: &str, vhost: &str) -> bool {
         self.topology.read().topology.may_access_vhost(user, vhost)
-    }
-
-    /// Whether this user may log in from there, for the HTTP surface.
-    #[must_use]
-    pub fn authenticate(&self, user: &str, password: &str, loopback: bool) -> bool {
-        self.topology.read().topology.authenticate(user, password, loopback)
     }
 }

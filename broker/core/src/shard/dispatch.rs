@@ -47,7 +47,10 @@ impl Shard {
             return queue.get_grouped(no_ack, &mut self.common, effects, take);
         }
         let next = loop {
-            let Some(next) = queue.next_run() else { return GetOutcome::Empty };
+            let Some(next) = queue.next_run() else {
+                queue.traffic.got_empty += 1;
+                return GetOutcome::Empty;
+            };
             if !queue.drop_late(&next, &mut self.common, effects) {
                 break next;
             }
@@ -74,6 +77,7 @@ impl Shard {
             returns: next.returns,
             remaining,
         });
+        queue.traffic.get(no_ack, next.redelivered);
         let settled = if no_ack { Bits::of(places.clone()) } else { Bits::default() };
         let common = &mut self.common;
         queue
@@ -188,6 +192,7 @@ impl Queue {
             if consumer.no_ack {
                 settled.insert(Bits::of(at..upto));
             }
+            self.traffic.deliver(records.count, consumer.no_ack, next.redelivered);
             self.subscribers.took(records.count);
             at = upto;
         }

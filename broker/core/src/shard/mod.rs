@@ -53,6 +53,7 @@ pub mod stored;
 #[cfg(test)]
 mod tests;
 mod timers;
+mod traffic;
 
 pub use browse::{ChunkValue, Look, Looked, MessageState, Seen};
 pub use command::{Command, ConsumeError, Counts, DeleteError, GetOutcome, Got, QueueSpec, ReturnCause, ShardLimits};
@@ -63,6 +64,7 @@ pub use latency::Latency;
 pub use recovery::Restored;
 pub use standing::{Stage, Standing};
 pub use stored::{ChunkEntry, HeadEntry, IndexEntry, StoredChunk, StoredError};
+pub use traffic::Traffic;
 
 use std::sync::Arc;
 
@@ -146,6 +148,7 @@ impl Shard {
         match command {
             Command::Publish { queue, records } => {
                 if let Some(queue) = self.queues.get_mut(&queue) {
+                    queue.traffic.published += u64::from(records.count);
                     queue.publish(records, &mut self.common, effects);
                 } else {
                     let bodies = records.iter().filter_map(Record::body_ref);
@@ -159,6 +162,7 @@ impl Shard {
                 count,
             } => {
                 if let Some(queue) = self.queues.get_mut(&queue) {
+                    queue.traffic.acked += u64::from(count);
                     queue.settle(first, count, &mut self.common, effects);
                     queue.ungroup(first, count, &mut self.common);
                     queue.released(consumer, count, &mut self.common);

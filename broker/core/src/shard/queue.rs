@@ -16,6 +16,7 @@ use crate::shard::lane::{Lane, LaneId, Next, Tally, lane_of};
 use crate::shard::lanes::Lanes;
 use crate::shard::latency::{Latency, Probe};
 use crate::shard::returns::counts_returns;
+use crate::shard::traffic::Traffic;
 
 /// Room that is kept for records that are rewritten on their way in.
 const SCRATCH_MAX: usize = 1 << 16;
@@ -40,6 +41,7 @@ pub(crate) struct Queue {
     /// In which of the shard's lists the queue is.
     pub(crate) is_active: bool,
     pub(crate) is_crowded: bool,
+    pub(crate) traffic: Traffic,
 }
 
 impl Queue {
@@ -63,6 +65,7 @@ impl Queue {
             observed: None,
             is_active: false,
             is_crowded: false,
+            traffic: Traffic::default(),
         }
     }
 

@@ -3,7 +3,7 @@
 use super::change::{Change, Key, Kind};
 use super::error::{Permission, Resource, ResourceKind, TopologyError};
 use super::limits::{LimitOf, LimitSet};
-use super::password::PasswordHash;
+use super::password::{Hashing, PasswordHash};
 use super::permissions::{Permissions, without_permission};
 use super::topic_permissions::{self, TopicPermissions};
 use super::vhost::{self, tombstone};
@@ -15,6 +15,9 @@ use stoa_amqp::{ShortString, Table, Value};
 
 /// The user that is always there to begin with.
 pub(super) const GUEST: &str = "guest";
+
+/// Who has no name asks for the broker itself and needs no permissions. No user can be called so.
+pub const SYSTEM: &str = "";
 
 /// A user.
 #[derive(Clone, Debug)]
@@ -72,7 +75,7 @@ impl User {
     /// What the store must hold of the user: nothing if it is as it was predeclared.
     pub(super) fn change(&self) -> Change {
         let guest = Self::guest();
-        let own = |user: &Self| (user.name.clone(), user.password, user.tags.clone(), user.loopback_only);
+        let own = |user: &Self| (user.name.clone(), user.password.clone(), user.tags.clone(), user.loopback_only);
         if own(self) == own(&guest) {
             Change::delete(user_key(GUEST))
         } else {
@@ -86,7 +89,13 @@ impl User {
             .into_iter()
             .collect();
         if let Some(password) = &self.password {
-            fields.insert("password-sha256", bytes::Bytes::copy_from_slice(password.as_bytes()));
+            let octets = bytes::Bytes::copy_from_slice(password.as_bytes());
+            if password.hashing() == Hashing::Sha256 {
+                fields.insert("password-sha256", octets);
+            } else {
+                fields.insert("hashing", Value::from(password.hashing().name()));
+                fields.insert("password", octets);
+            }
         }
         Change::put(user_key(&self.name), &fields)
     }
@@ -136,11 +145,11 @@ fn refused(actor: &Actor<'_>, permission: Permission, resource: Resource) -> Top
 }
 
 impl Topology {
-    /// Whether that is the user's password, and the user may come from there.
+    /// Whether that is the user's password, and the user may come from there. With argon2id that takes its time.
     #[must_use]
     pub fn authenticate(&self, user: &str, password: &str, loopback: bool) -> bool {
         self.users.get(user).is_some_and(|user| {
-            let known = user.password.is_some_and(|hash| hash.verify(password));
+            let known = user.password.as_ref().is_some_and(|hash| hash.verify(password));
             known && (loopback || !user.loopback_only)
         })
     }
@@ -208,6 +217,9 @@ impl Topology {
     }
 
     fn allows(&self, actor: &Actor<'_>, permission: Permission, kind: ResourceKind, name: &[u8]) -> bool {
+        if actor.user == SYSTEM {
+            return true;
+        }
         // The default exchange has a name of its own here.
         let name = if kind == ResourceKind::Exchange && name.is_empty() {
             b"amq.default"

@@ -44,10 +44,12 @@ pub(super) enum Kind {
     VhostLimits = 10,
     UserLimits = 11,
     TopicPermission = 12,
+    Parameter = 13,
+    GlobalParameter = 14,
 }
 
 impl Kind {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 14] = [
         Self::Ids,
         Self::Vhost,
         Self::User,
@@ -60,6 +62,8 @@ impl Kind {
         Self::VhostLimits,
         Self::UserLimits,
         Self::TopicPermission,
+        Self::Parameter,
+        Self::GlobalParameter,
     ];
 }
 

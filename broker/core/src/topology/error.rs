@@ -104,6 +104,15 @@ pub enum TopologyError {
     /// A virtual host cannot have that name.
     #[error("vhost name '{0}' is not valid: a name is UTF-8 of 1 to 255 octets")]
     VhostName(Box<str>),
+    /// A parameter cannot have that name.
+    #[error("parameter name '{0}' is not valid: a name is UTF-8 of 1 to 255 octets")]
+    ParameterName(Box<str>),
+    /// A parameter's value holds lists and objects within others, deeper than a record can.
+    #[error("the value of parameter '{0}' is nested too deep")]
+    ParameterDepth(Box<str>),
+    /// There is no such queue type.
+    #[error("unsupported queue type '{0}'")]
+    QueueType(Box<str>),
     /// The exchange or queue does not exist.
     #[error("no {0}")]
     NotFound(Resource),
@@ -262,6 +271,9 @@ impl TopologyError {
             | Self::ReservedName { .. } => ReplyCode::AccessRefused,
             Self::Locked(_) => ReplyCode::ResourceLocked,
             Self::VhostName(_)
+            | Self::ParameterName(_)
+            | Self::ParameterDepth(_)
+            | Self::QueueType(_)
             | Self::RoutingKey
             | Self::Nesting(_)
             | Self::QueueLimit { .. }

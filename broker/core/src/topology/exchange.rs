@@ -39,7 +39,8 @@ pub enum ExchangeKind {
 }
 
 impl ExchangeKind {
-    const ALL: [Self; 9] = [
+    /// All of them.
+    pub const ALL: [Self; 9] = [
         Self::Direct,
         Self::Fanout,
         Self::Topic,

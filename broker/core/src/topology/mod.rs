@@ -10,6 +10,7 @@ mod access;
 mod bind;
 mod bindings;
 mod change;
+mod description;
 mod destinations;
 mod equivalence;
 mod error;
@@ -20,6 +21,7 @@ mod invariants;
 mod kinds;
 mod limits;
 mod listing;
+mod parameters;
 mod password;
 mod pattern;
 mod pause;
@@ -36,16 +38,18 @@ mod tests;
 mod topic_permissions;
 mod vhost;
 
-pub use access::{AccessError, User};
+pub use access::{AccessError, SYSTEM, User};
 pub use bindings::{Binding, Destination};
 pub use change::{Change, KEY_PREFIX, RestoreError};
+pub use description::Description;
 pub use error::{Permission, Resource, ResourceKind, TopologyError};
 pub use exchange::{Exchange, ExchangeDeclare, ExchangeKind};
 pub use facts::{DELAY, Facts, delay_ms};
 pub use holding::Holding;
 pub use kinds::MatchError;
 pub use limits::{LimitError, LimitOf, LimitSet, MAX_CHANNELS, MAX_CONNECTIONS, MAX_QUEUES};
-pub use password::PasswordHash;
+pub use parameters::Parameter;
+pub use password::{Hashing, PasswordHash};
 pub use permissions::Permissions;
 pub use policy::{ApplyTo, Governing, Policy, PolicyError, PolicyKind, Reconfigured};
 pub use queue::{Declared, Queue, QueueDeclare};
@@ -55,9 +59,9 @@ pub use topic_permissions::TopicPermissions;
 use crate::ids::{ConnectionId, QueueId};
 use hashbrown::HashMap;
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use stoa_amqp::{ShortString, Table};
+use stoa_amqp::{ShortString, Table, Value};
 use vhost::Vhost;
 
 /// Who asks, and for which virtual host.
@@ -84,6 +88,7 @@ pub struct Topology {
     /// The exclusive queues of each connection that has any.
     exclusive: HashMap<ConnectionId, BTreeSet<QueueId>>,
     ids: queue::Ids,
+    global_parameters: BTreeMap<Box<str>, Value>,
 }
 
 impl Default for Topology {
@@ -108,6 +113,7 @@ impl Topology {
             released: Vec::new(),
             exclusive: HashMap::new(),
             ids: queue::Ids::default(),
+            global_parameters: BTreeMap::new(),
         }
     }
 

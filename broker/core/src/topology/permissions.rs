@@ -28,7 +28,9 @@ impl Permissions {
         })
     }
 
-    pub(super) fn all() -> Self {
+    /// Everything may be done.
+    #[must_use]
+    pub fn all() -> Self {
         let everything = NamePattern {
             text: ".*".into(),
             matcher: Matcher::Everything,

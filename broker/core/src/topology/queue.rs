@@ -1,6 +1,7 @@
 //! Queues: what they are, and their declaration and deletion (AMQP 0-9-1, class `queue`). What they hold is the shards' business.
 
 use super::change::{Change, Key, Kind};
+use super::description::with_default_type;
 use super::equivalence::{check_argument, check_property};
 use super::error::{Permission, Resource, ResourceKind, TopologyError};
 use super::policy::Governing;
@@ -208,6 +209,7 @@ impl Topology {
         changes: &mut Vec<Change>,
     ) -> Result<Declared, TopologyError> {
         let vhost = self.vhost(actor.vhost)?;
+        let declare = &*with_default_type(declare, &vhost.description);
         let mut name = stripped(declare.name);
         let mut resource = Resource::new(ResourceKind::Queue, &name, &vhost.name);
         if declare.passive {

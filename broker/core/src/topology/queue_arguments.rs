@@ -286,6 +286,11 @@ impl QueueType {
         }
     }
 
+    /// The type of that name.
+    pub(super) fn of_name(name: &str) -> Option<Self> {
+        [Self::Classic, Self::Quorum].into_iter().find(|known| known.name() == name)
+    }
+
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Classic => "classic",

@@ -3,9 +3,11 @@
 use super::access::{self, User};
 use super::bindings::{Binding, Destination};
 use super::change::{Change, KEY_PREFIX, Kind, Record, RestoreError};
+use super::description::Description;
 use super::exchange::{Exchange, ExchangeKind};
 use super::limits::LimitOf;
-use super::password::PasswordHash;
+use super::parameters;
+use super::password::{Hashing, PasswordHash};
 use super::permissions::{Permissions, without_permission};
 use super::policy::PolicyKind;
 use super::queue::{PAUSED, Queue};
@@ -54,6 +56,8 @@ impl Topology {
                 } else {
                     self.add_vhost(name, &mut Vec::new())
                         .map_err(|_| record.error("has no valid name"))?;
+                    self.describe_vhost(name, Description::read(&record), &mut Vec::new())
+                        .map_err(|_| record.error("has a default queue type that this Stoa does not know"))?;
                 }
             }
             Kind::User => self.take_user(&mut record)?,
@@ -92,6 +96,8 @@ impl Topology {
             Kind::VhostLimits => self.restore_limits(LimitOf::Vhost, &mut record)?,
             Kind::UserLimits => self.restore_limits(LimitOf::User, &mut record)?,
             Kind::TopicPermission => self.restore_topic_permissions(&mut record)?,
+            Kind::Parameter => self.restore_parameter(&mut record)?,
+            Kind::GlobalParameter => self.restore_global_parameter(&mut record)?,
         }
         Ok(())
     }
@@ -102,7 +108,14 @@ impl Topology {
             self.restore_without_user(name);
             return Ok(());
         }
-        let password = record.octets("password-sha256").map(PasswordHash::from_bytes);
+        let password = match record.string("hashing").map(Hashing::of_name) {
+            None => record.octets("password-sha256").map(|octets| (Hashing::Sha256, octets)),
+            Some(hashing) => {
+                let hashing = hashing.ok_or_else(|| record.error("has a password hash of an unknown kind"))?;
+                record.octets("password").map(|octets| (hashing, octets))
+            }
+        };
+        let password = password.map(|(hashing, octets)| PasswordHash::from_bytes(hashing, octets));
         let password = password.map(|hash| hash.ok_or_else(|| record.error("has a password hash of the wrong size")));
         let tags = record.list("tags").iter().filter_map(Value::as_str).map(Into::into).collect();
         let mut user = User::new(name, password.transpose()?, tags);
@@ -138,7 +151,13 @@ impl Topology {
                 .filter(|name| !self.has_vhost(name))
                 .map(|name| vhost::without_vhost(name)),
         );
-        records.extend(self.vhosts().map(|name| vhost::vhost_change(name)));
+        records.extend(self.vhosts.values().map(|vhost| vhost::described(&vhost.name, &vhost.description)));
+        records.extend(self.vhosts.values().flat_map(parameters::records));
+        records.extend(
+            self.global_parameters
+                .iter()
+                .map(|(name, value)| parameters::global_record(name, value)),
+        );
         for user in new.users() {
             if self.user(&user.name).is_none() {
                 records.push(access::without_user(&user.name));

@@ -2,15 +2,18 @@
 
 use super::bindings::{Binding, BindingIndex, Bindings};
 use super::change::{Change, Key, Kind};
+use super::description::Description;
 use super::destinations::{ExchangeId, Target};
 use super::exchange::{Exchange, PREDECLARED};
 use super::kinds::Routes;
 use super::limits::{LimitOf, LimitSet};
+use super::parameters::{self, ParameterName};
 use super::policy::{Governing, Policies};
 use super::queue::Queue;
 use super::{Topology, TopologyError};
 use crate::ids::QueueId;
 use hashbrown::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use stoa_amqp::{ShortString, Table, Value};
 
@@ -58,6 +61,10 @@ pub(super) struct Vhost {
     pub(super) policies: Policies,
     /// What may be in it at most.
     pub(super) limits: LimitSet,
+    /// What it is for.
+    pub(super) description: Description,
+    /// Parameters of components.
+    pub(super) parameters: BTreeMap<ParameterName, Value>,
     /// The queues of delayed-message exchanges that have gone, for the topology to forget.
     pub(super) released: Vec<QueueId>,
 }
@@ -74,6 +81,8 @@ impl Vhost {
             bindings: Bindings::default(),
             policies: Policies::default(),
             limits: LimitSet::default(),
+            description: Description::default(),
+            parameters: BTreeMap::new(),
             released: Vec::new(),
         };
         for (name, kind, internal) in PREDECLARED {
@@ -187,12 +196,12 @@ fn vhost_key(vhost: &str) -> Key {
     Key::new(Kind::Vhost).part(vhost)
 }
 
-/// What the store must hold of a virtual host: nothing if it was predeclared.
-pub(super) fn vhost_change(vhost: &str) -> Change {
-    if vhost == DEFAULT {
+/// What the store must hold of a virtual host: nothing if it is as it was predeclared.
+pub(super) fn described(vhost: &str, description: &Description) -> Change {
+    if vhost == DEFAULT && *description == Description::default() {
         Change::delete(vhost_key(vhost))
     } else {
-        Change::put(vhost_key(vhost), &Table::new())
+        Change::put(vhost_key(vhost), &description.fields())
     }
 }
 
@@ -245,7 +254,7 @@ impl Topology {
         }
         let vhost = Vhost::new(name.into());
         self.vhosts.insert(vhost.name.clone(), vhost);
-        changes.push(vhost_change(name));
+        changes.push(described(name, &Description::default()));
         Ok(true)
     }
 
@@ -265,6 +274,7 @@ impl Topology {
         let queues = vhost.queues.values().filter(|queue| queue.durable);
         changes.extend(queues.map(|queue| Change::delete(queue_key(name, &queue.name))));
         changes.extend(vhost.policies.records().map(|record| Change { value: None, ..record }));
+        changes.extend(parameters::records(&vhost).map(|record| Change { value: None, ..record }));
         if !vhost.limits.is_empty() {
             changes.push(LimitSet::default().change(LimitOf::Vhost, name));
         }

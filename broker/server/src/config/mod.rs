@@ -4,6 +4,7 @@
 
 mod alarms;
 mod listen;
+mod management;
 mod sasl;
 mod tls;
 mod units;
@@ -17,6 +18,7 @@ use crate::compat::Compat;
 
 pub use alarms::AlarmConfig;
 pub use listen::{ListenError, TcpListen, UnixListen};
+pub use management::ManagementConfig;
 pub use sasl::{CertificateName, SaslConfig};
 pub use tls::{ClientCertificates, TlsConfig, TlsVersion};
 pub use units::{UnitError, parse_bytes};
@@ -48,6 +50,8 @@ pub struct Config {
     pub sasl: SaslConfig,
     /// See [`AlarmConfig`].
     pub alarms: AlarmConfig,
+    /// See [`ManagementConfig`].
+    pub management: ManagementConfig,
 }
 
 /// A setting that cannot be as it is.
@@ -83,6 +87,7 @@ impl Config {
             tls: TlsConfig::default(),
             sasl: SaslConfig::default(),
             alarms: AlarmConfig::default(),
+            management: ManagementConfig::default(),
         }
     }
 
@@ -135,6 +140,7 @@ impl Config {
             return Err(ConfigError::new("store.journal_bytes_max", why));
         }
         self.alarms.check()?;
+        self.management.check()?;
         self.tls.check(!self.amqps.is_empty())
     }
 }

@@ -124,6 +124,7 @@ impl Open {
                         return Err(Exception::new(ReplyCode::PreconditionFailed, method.id(), text));
                     }
                     channel.confirms = true;
+                    self.note_mode(number, |mode| mode.confirms = true);
                 }
                 if !select.no_wait {
                     self.reply(number, &Method::ConfirmSelectOk(confirm::SelectOk {}));

@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use stoa_amqp::{Method, ReplyCode, ShortStr, ShortString};
 use stoa_amqp::{exchange, queue};
-use stoa_core::shard::QueueSpec;
-use stoa_core::topology::{ExchangeDeclare, QueueDeclare, TopologyError};
+use stoa_core::topology::{ExchangeDeclare, QueueDeclare};
 
 use super::error::Exception;
 use super::publish::Batch;
@@ -120,23 +119,8 @@ impl Open {
             internal: declare.internal,
             arguments: declare.arguments.to_table(),
         };
-        let done = broker.change_topology(|topology, changes| {
-            let holding = topology.declare_exchange(&self.actor(), &wanted, changes)?;
-            let queue = holding.as_ref().map(|holding| holding.queue);
-            if let Some(holding) = holding {
-                broker.shard_of(holding.queue).lock().shard.create(QueueSpec {
-                    id: holding.queue,
-                    durable: holding.durable,
-                    auto_delete: false,
-                    settings: Some(holding.settings),
-                });
-            }
-            Ok::<_, TopologyError>(queue)
-        });
-        let holding = done.outcome.map_err(|error| Exception::of_topology(&error, cause))?;
-        if let Some(queue) = holding {
-            broker.shard_of(queue).run_if_needed(broker);
-        }
+        let done = broker.declare_exchange(&self.actor(), &wanted);
+        done.outcome.map_err(|error| Exception::of_topology(&error, cause))?;
         self.answer(
             broker,
             number,
@@ -171,20 +155,7 @@ impl Open {
             auto_delete: declare.auto_delete,
             arguments: declare.arguments.to_table(),
         };
-        let done = broker.change_topology(|topology, changes| {
-            let declared = topology.declare_queue(&self.actor(), &wanted, changes)?;
-            if declared.created {
-                let queue = &declared.queue;
-                let spec = QueueSpec {
-                    id: queue.id,
-                    durable: queue.durable && queue.exclusive.is_none(),
-                    auto_delete: queue.auto_delete,
-                    settings: declared.settings.clone(),
-                };
-                broker.shard_of(queue.id).lock().shard.create(spec);
-            }
-            Ok::<_, TopologyError>(declared)
-        });
+        let done = broker.declare_queue(&self.actor(), &wanted);
         let declared = done.outcome.map_err(|error| Exception::of_topology(&error, cause))?;
         let queue = declared.queue;
         let counts = broker.shard_of(queue.id).look(broker, |running| {

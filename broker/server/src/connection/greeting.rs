@@ -51,6 +51,10 @@ impl Connection {
                     user: opened.client.user.clone(),
                     vhost: opened.vhost.clone(),
                     properties: opened.client.properties.clone(),
+                    mechanism: opened.client.mechanism.clone(),
+                    channel_max: opened.tuned.channel_max,
+                    frame_max: opened.tuned.frame_max,
+                    heartbeat: opened.tuned.heartbeat,
                 };
                 self.heartbeat = opened.tuned.heartbeat;
                 self.stage = Stage::Open(Box::new(Open::new(self.id, self.outlet.clone(), *opened)));

@@ -3,6 +3,7 @@
 //! Until the handshake is over, what goes wrong closes the socket without more ado, except where clients are known to expect a method:
 //! a refused login (`authentication_failure_close`) and an unknown virtual host.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use stoa_amqp::connection;
@@ -35,6 +36,7 @@ pub(crate) enum Handshake {
 pub(crate) struct Client {
     pub(crate) user: String,
     pub(crate) properties: Table,
+    pub(crate) mechanism: String,
     pub(crate) cancel_notify: bool,
     /// It wants to be told when it is blocked.
     pub(crate) blocked_notify: bool,
@@ -125,7 +127,7 @@ impl Handshake {
     pub(crate) fn take(
         self,
         method: &Method<'_>,
-        broker: &Broker,
+        broker: &Arc<Broker>,
         evidence: Evidence<'_>,
         id: ConnectionId,
         out: &mut Vec<u8>,
@@ -178,7 +180,7 @@ impl Handshake {
     }
 }
 
-fn authenticate(start_ok: &connection::StartOk<'_>, broker: &Broker, evidence: Evidence<'_>) -> Result<Client, Exception> {
+fn authenticate(start_ok: &connection::StartOk<'_>, broker: &Arc<Broker>, evidence: Evidence<'_>) -> Result<Client, Exception> {
     let properties = start_ok.client_properties.to_table();
     let capability = |name: &str| match properties.get("capabilities") {
         Some(Value::Table(capabilities)) => matches!(capabilities.get(name), Some(Value::Bool(true))),
@@ -190,12 +192,14 @@ fn authenticate(start_ok: &connection::StartOk<'_>, broker: &Broker, evidence: E
         let text = format!("unsupported authentication mechanism '{mechanism}', expected one of {offered}");
         Exception::connection(ReplyCode::CommandInvalid, (10, 11), text)
     })?;
+    broker.logins.note(accepted.is_some());
     match accepted {
         Some(user) => Ok(Client {
             user,
             cancel_notify: capability("consumer_cancel_notify"),
             blocked_notify: capability("connection.blocked"),
             properties,
+            mechanism,
         }),
         None => {
             tracing::warn!(peer = %evidence.peer, mechanism, "login refused");

@@ -55,6 +55,7 @@ impl Connection {
             if n == 0 {
                 return Poll::Ready(Ok(None));
             }
+            self.presence.received.fetch_add(n as u64, Ordering::Relaxed);
             self.heard = true;
             self.read_much = n >= MUCH;
             let (taken, wait) = self.take(batch, carried + n, input);

@@ -17,11 +17,13 @@ mod records;
 mod route;
 mod sasl;
 mod session;
+mod single;
 mod tx;
 
 use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
@@ -29,6 +31,8 @@ use parking_lot::Mutex;
 use stoa_amqp::{Table, frame};
 use stoa_core::ids::ConnectionId;
 use tokio::time::{Instant, Sleep};
+
+pub use self::single::{NewMessage, TakenMessage, Taking};
 
 use self::error::Exception;
 use self::handshake::Handshake;
@@ -44,6 +48,10 @@ pub struct Presence {
     pub(crate) outlet: Arc<Outlet>,
     /// The client's address.
     pub peer: Peer,
+    /// The broker's own address; none over a Unix socket.
+    pub local: Option<SocketAddr>,
+    /// Octets that came over it.
+    pub(crate) received: AtomicU64,
     /// When it was accepted.
     pub connected_at: SystemTime,
     /// Set once the handshake of TLS is over.
@@ -62,6 +70,14 @@ pub struct Identity {
     pub vhost: String,
     /// Its `client-properties`.
     pub properties: Table,
+    /// The SASL mechanism by which it logged in.
+    pub mechanism: String,
+    /// Channels that it may have.
+    pub channel_max: u16,
+    /// The largest frame, in octets.
+    pub frame_max: u32,
+    /// The heartbeat; zero: none.
+    pub heartbeat: Duration,
 }
 
 struct Connection {
@@ -121,6 +137,7 @@ pub(crate) async fn run(broker: Arc<Broker>, arrival: Arrival) {
         proxied,
         seat,
     } = arrival;
+    let local = socket.local_address();
     let Ok((mut source, sink)) = socket.split() else { return };
     let mut preread = Vec::new();
     if proxied {
@@ -143,6 +160,8 @@ pub(crate) async fn run(broker: Arc<Broker>, arrival: Arrival) {
     let presence = Arc::new(Presence {
         outlet: outlet.clone(),
         peer,
+        local,
+        received: AtomicU64::new(0),
         connected_at: SystemTime::now(),
         tls: OnceLock::new(),
         blocked: AtomicBool::new(false),

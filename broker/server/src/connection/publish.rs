@@ -234,6 +234,10 @@ impl Batch {
     pub(crate) fn submit(&mut self, broker: &Arc<Broker>, outlet: &Arc<Outlet>, route: &Route) {
         self.close_run(broker, &route.targets, UNCONFIRMED);
         let jobs = self.per_shard.iter().filter(|ops| !ops.is_empty()).count() as u32;
+        if !self.confirms.is_empty() {
+            let count = self.confirms.iter().map(|wanted| u64::from(wanted.count)).sum();
+            broker.counters.confirmed.fetch_add(count, Ordering::Relaxed);
+        }
         let receipt = (!self.confirms.is_empty()).then(|| self.expect_confirms(outlet, jobs));
         for (shard, ops) in self.per_shard.iter_mut().enumerate() {
             if !ops.is_empty() {
@@ -404,6 +408,11 @@ impl Open {
         }
         let replied = self.route.replies && self.send_replies(broker, &message);
         if self.route.targets.is_empty() {
+            if !replied {
+                let counters = &broker.counters;
+                let lost = if message.mandatory { &counters.returned } else { &counters.dropped };
+                lost.fetch_add(1, Ordering::Relaxed);
+            }
             if message.mandatory && !replied {
                 let mut state = self.outlet.lock();
                 let frame_max = state.frame_max();

@@ -10,6 +10,7 @@ use stoa_amqp::{Method, ReplyCode, basic};
 use super::error::Exception;
 use super::session::{Open, Outcome};
 use crate::broker::Broker;
+use crate::outlet::ChannelMode;
 use crate::shards::{Job, Op};
 
 impl Open {
@@ -23,9 +24,17 @@ impl Open {
             self.limit(broker, number, (qos.prefetch_count > 0).then_some(qos.prefetch_count));
         } else if let Some(channel) = self.channels.get_mut(&number) {
             channel.prefetch = qos.prefetch_count;
+            self.note_mode(number, |mode| mode.prefetch = qos.prefetch_count);
         }
         self.reply(number, &Method::BasicQosOk(basic::QosOk {}));
         Ok(None)
+    }
+
+    /// Something of a channel is another way now, for those who look at it from outside.
+    pub(super) fn note_mode(&self, number: u16, change: impl FnOnce(&mut ChannelMode)) {
+        if let Some(out) = self.outlet.lock().channel(number) {
+            change(&mut out.mode);
+        }
     }
 
     /// Limits how many deliveries all consumers of a channel hold together, those that are there included.

@@ -49,24 +49,40 @@ impl Open {
             return Ok(());
         }
         batch.close_run(broker, &self.route.targets, UNCONFIRMED);
-        let route = &mut self.route;
-        route.targets.clear();
-        route.version = 0;
-        route.is_plain = false;
-        let mut by_headers = checked.has_copies;
-        let site = broker.topology.read();
         let actor = Actor {
             vhost: &self.vhost,
             user: &self.user,
             connection: self.id,
         };
+        self.route.find(broker, &actor, &self.known, message, header, checked)
+    }
+}
+
+impl Route {
+    /// Becomes the route of this message, whose properties are known.
+    pub(super) fn find(
+        &mut self,
+        broker: &Broker,
+        actor: &Actor<'_>,
+        known: &KnownProperties,
+        message: &Message<'_>,
+        header: &ContentHeader<'_>,
+        checked: Checked,
+    ) -> Result<(), Exception> {
+        let version = broker.topology_version.load(Ordering::Acquire);
+        let route = self;
+        route.targets.clear();
+        route.version = 0;
+        route.is_plain = false;
+        let mut by_headers = checked.has_copies;
+        let site = broker.topology.read();
         site.topology
-            .check_write(&actor, message.exchange)
+            .check_write(actor, message.exchange)
             .map_err(|error| Exception::of_topology(&error, PUBLISH))?;
         let (one, several): ([&[u8]; 1], Vec<&[u8]>);
         let keys = if checked.has_copies {
             several = std::iter::once(message.routing_key)
-                .chain(self.known.copies.keys.iter().map(|key| &key[..]))
+                .chain(known.copies.keys.iter().map(|key| &key[..]))
                 .collect();
             &several[..]
         } else {
@@ -75,7 +91,7 @@ impl Open {
         };
         for key in keys {
             site.topology
-                .check_topic(&actor, Permission::Write, message.exchange, key)
+                .check_topic(actor, Permission::Write, message.exchange, key)
                 .map_err(|error| Exception::of_topology(&error, PUBLISH))?;
         }
         let mut facts = || {
@@ -83,7 +99,7 @@ impl Open {
             Facts::of(header.properties, broker.draw())
         };
         site.topology
-            .route(&self.vhost, message.exchange, keys, &mut facts, &mut route.targets)
+            .route(actor.vhost, message.exchange, keys, &mut facts, &mut route.targets)
             .map_err(|error: RouteError| Exception::new(error.code(), PUBLISH, error.to_string()))?;
         route.may_refuse = route.targets.iter().any(|target| {
             let settings = site.topology.settings(target.queue);
@@ -95,7 +111,7 @@ impl Open {
             route.targets.sort_by_key(|target| target.delays);
             route.delay_ms = delay_ms(&Facts::of(header.properties, 0).headers);
         }
-        route.replies = message.exchange.is_empty() && reply_names(message.routing_key, &self.known).next().is_some();
+        route.replies = message.exchange.is_empty() && reply_names(message.routing_key, known).next().is_some();
         route.by_headers = by_headers;
         route.is_durable = route.targets.iter().any(|target| target.durable);
         route.is_plain = !route.targets.is_empty() && !by_headers && !route.may_refuse && !route.replies && route.delay_ms.is_none();

@@ -1,5 +1,7 @@
 //! Who logs in: the SASL mechanisms, and which of them a connection is offered.
 
+use std::sync::Arc;
+
 use stoa_amqp::{Table, Value};
 
 use crate::broker::Broker;
@@ -31,15 +33,15 @@ pub(crate) fn mechanisms(config: &SaslConfig, has_certificate: bool) -> String {
 }
 
 /// The user that may log in with this; none if that is refused.
-pub(crate) fn log_in(broker: &Broker, mechanism: &str, response: &[u8], evidence: Evidence<'_>) -> Result<Option<String>, NotOffered> {
+pub(crate) fn log_in(broker: &Arc<Broker>, mechanism: &str, response: &[u8], evidence: Evidence<'_>) -> Result<Option<String>, NotOffered> {
     let local = evidence.peer.is_local();
-    let topology = &broker.topology.read().topology;
     let by_password = |credentials: Option<(String, String)>| {
         let (user, password) = credentials?;
-        topology.authenticate(&user, &password, local).then_some(user)
+        broker.log_in_now(&user, &password, local).then_some(user)
     };
     let without_password = |user: &str| {
-        let known = topology.user(user)?;
+        let site = broker.topology.read();
+        let known = site.topology.user(user)?;
         (local || !known.loopback_only).then(|| user.to_owned())
     };
     match (mechanism, evidence.certificate_user) {

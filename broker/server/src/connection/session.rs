@@ -1,6 +1,7 @@
 //! An open connection: its channels, and where each frame goes.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use hashbrown::HashMap;
 use stoa_amqp::frame::{Frame, FrameKind};
@@ -333,6 +334,7 @@ impl Open {
             );
             Exception::connection(ReplyCode::NotAllowed, (0, 0), text)
         })?;
+        broker.counters.channels_opened.fetch_add(1, Ordering::Relaxed);
         self.channels.insert(number, Channel::default());
         let mut state = self.outlet.lock();
         state.open_channel(number);
@@ -448,6 +450,7 @@ impl Open {
         let Some(mut out) = self.outlet.lock().close_channel(number) else {
             return;
         };
+        broker.counters.channels_closed.fetch_add(1, Ordering::Relaxed);
         for unacked in out.unacked.take_all() {
             batch.requeue(broker, &unacked, ReturnCause::Lost);
         }

@@ -260,6 +260,7 @@ impl Open {
                 return refused("cannot switch from confirm to tx mode");
             }
             channel.transaction.get_or_insert_default();
+            self.note_mode(number, |mode| mode.transactional = true);
             self.reply(number, &Method::TxSelectOk(tx::SelectOk {}));
             return Ok(None);
         }

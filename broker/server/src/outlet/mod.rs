@@ -73,10 +73,23 @@ pub(crate) struct ChannelOut {
     pub(crate) consumers: HashMap<ShortString, ConsumerRef>,
     /// Direct reply-to: whom replies go to.
     pub(crate) replies: Option<ReplyConsumer>,
+    /// What its client chose, for those who look.
+    pub(crate) mode: ChannelMode,
     /// How many deliveries all its consumers together may hold (`basic.qos` with `global`); absent: as many as there are.
     pub(crate) limit: Option<u16>,
     /// Shards that were refused credit, the first one in front; each keeps its place until it gets some.
     refused: Vec<Refused>,
+}
+
+/// What a client chose for a channel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ChannelMode {
+    /// Deliveries that each new consumer may hold (`basic.qos`); 0: no limit.
+    pub prefetch: u16,
+    /// Publishes are confirmed.
+    pub confirms: bool,
+    /// Transactional.
+    pub transactional: bool,
 }
 
 /// A shard that was refused credit for a channel.
@@ -299,6 +312,10 @@ impl OutletState {
 
     pub(crate) fn channel_count(&self) -> usize {
         self.channels.len()
+    }
+
+    pub(crate) fn channels(&self) -> impl Iterator<Item = (u16, &ChannelOut)> {
+        self.channels.iter().map(|(number, channel)| (*number, &**channel))
     }
 
     pub(crate) fn channel_numbers(&self) -> Vec<u16> {

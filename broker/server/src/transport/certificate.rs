@@ -1,5 +1,10 @@
 //! Whom a certificate names.
 
+use std::path::Path;
+use std::time::SystemTime;
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use x509_cert::Certificate;
 use x509_cert::der::asn1::{Ia5StringRef, PrintableStringRef, TeletexStringRef, Utf8StringRef};
 use x509_cert::der::oid::ObjectIdentifier;
@@ -36,6 +41,16 @@ pub(super) fn name(certificate: &[u8], part: CertificateName) -> Option<String> 
         }
     };
     name.filter(|name| !name.is_empty())
+}
+
+/// When the certificates in a file (PEM) end. What cannot be read ends never, as far as anybody knows.
+pub(crate) fn certificate_ends(file: &Path) -> Vec<SystemTime> {
+    let certificates = CertificateDer::pem_file_iter(file).into_iter().flatten().flatten();
+    let end = |der: CertificateDer<'_>| {
+        let certificate = Certificate::from_der(&der).ok()?;
+        Some(SystemTime::UNIX_EPOCH + certificate.tbs_certificate.validity.not_after.to_unix_duration())
+    };
+    certificates.filter_map(end).collect()
 }
 
 /// RFC 5280, 4.1.2.4: DirectoryString, and the IA5String that some put in its place.

@@ -9,6 +9,7 @@ mod socket;
 mod tls;
 
 pub(crate) use admission::{Admission, Seat};
+pub(crate) use certificate::certificate_ends;
 pub(crate) use listener::{Arrival, accept, bind};
 pub(crate) use proxy::receive as receive_proxy_header;
 pub(crate) use socket::{Sink, Source};

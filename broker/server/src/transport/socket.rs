@@ -1,7 +1,7 @@
 //! A connection's socket, TCP or Unix: the connection's task reads it, whoever has something for the client writes it.
 
 use std::io::{self, IoSlice, Write};
-use std::net::Shutdown;
+use std::net::{Shutdown, SocketAddr};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -30,6 +30,14 @@ pub(crate) enum Sink {
 }
 
 impl Socket {
+    /// The broker's own end of it; none over a Unix socket.
+    pub(crate) fn local_address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(socket) => socket.local_addr().ok(),
+            Self::Unix(_) => None,
+        }
+    }
+
     /// Hands the socket to the runtime that this is called on.
     pub(crate) fn split(self) -> io::Result<(Source, Sink)> {
         Ok(match self {
