@@ -1,6 +1,6 @@
 //! The management API over HTTP: what is declared, changed and listed there, and who may.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 #[path = "../support/mod.rs"]
 mod support;
