@@ -19,7 +19,8 @@ impl ChannelOut {
     }
 
     /// Gives a shard credit for at most so many messages, which it delivers before the outlet is unlocked. A shard that gets none is told when
-    /// there is some: whoever frees credit does so under the same lock, and finds the shard in the list.
+    /// there is some: whoever frees credit does so under the same lock, and finds the shard in the list. One that is served before it was told
+    /// stays there, because the one that was refused may be another of its consumers.
     ///
     /// What needs no acknowledgement (`no_ack`) takes no credit, but waits while there is none (RabbitMQ).
     fn lend(&mut self, shard: usize, wanted: u32, no_ack: bool) -> u32 {
@@ -30,10 +31,10 @@ impl ChannelOut {
         };
         let place = self.refused.iter().position(|refused| refused.shard == shard);
         match place {
-            Some(place) if granted > 0 => drop(self.refused.remove(place)),
-            Some(place) => self.refused[place].told = false,
+            Some(place) if granted == 0 => self.refused[place].told = false,
+            Some(place) if self.refused[place].told => drop(self.refused.remove(place)),
             None if granted == 0 => self.refused.push(Refused { shard, told: false }),
-            None => {}
+            _ => {}
         }
         granted
     }
@@ -244,6 +245,15 @@ mod tests {
         assert_eq!(state.channel(1).unwrap().lend(1, 7, false), 0);
         state.channel(1).unwrap().limit = None;
         assert_eq!(state.take_lendings(), [(1, 1)], "the other one has been told");
+        state.channel(1).unwrap().limit = Some(5);
+        assert_eq!(state.channel(1).unwrap().lend(1, 1, false), 0);
+        state.channel(1).unwrap().limit = Some(6);
+        assert_eq!(state.channel(1).unwrap().lend(1, 1, false), 1);
+        assert_eq!(
+            state.take_lendings(),
+            [(1, 1)],
+            "its other consumer, which was refused, has heard nothing yet"
+        );
         state.die();
         assert_eq!(state.lend(1, 0, 1, false), 0, "nothing is delivered any more");
     }
