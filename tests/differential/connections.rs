@@ -20,6 +20,21 @@ fn connections() {
     check(&[
         case("what is offered is taken", |p| tune(p, 2047, 131_072), &["10.41"]),
         case("less than what is offered", |p| tune(p, 1, 4096), &["10.41"]),
+        case(
+            "one channel more than was agreed on, whatever its number",
+            |p| {
+                tune(p, 2, 4096);
+                for number in [1, 65535, 2] {
+                    p.call(&raw::method(number, 20, 10, |a| a.short("")));
+                }
+            },
+            &[
+                "10.41",
+                "20.11",
+                "20.11",
+                "connection.close 530 NOT_ALLOWED - number of channels opened (2) has reached the negotiated channel_max (2)",
+            ],
+        ),
         case("no limit of one's own", |p| tune(p, 0, 0), &["10.41"]).but_rabbitmq(
             "RabbitMQ takes 0 for a wish to have no limit at all and refuses it; here the broker's own limits hold",
             &["the end"],

@@ -6,6 +6,7 @@
 
 mod connections;
 mod leaving;
+mod odd;
 mod peer;
 mod queues;
 mod routing;

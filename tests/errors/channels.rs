@@ -1,7 +1,7 @@
 //! Methods on the wrong channel, or out of their order.
 
 use crate::support::raw;
-use crate::{Answer, NONE, case, check, connection};
+use crate::{NONE, case, check, connection};
 
 #[test]
 fn channels() {
@@ -26,12 +26,6 @@ fn channels() {
             |s| s.send(&raw::method(0, 20, 10, |a| a.short(""))),
             connection(504, 20, 10, "CHANNEL_ERROR - "),
         ),
-        case(
-            "channel.open above the negotiated channel_max",
-            |s| s.send(&raw::method(2048, 20, 10, |a| a.short(""))),
-            connection(530, 20, 10, "NOT_ALLOWED - "),
-        )
-        .but_rabbitmq(Answer::Silence),
         case(
             "queue.declare on channel 0",
             |s| s.send(&raw::queue_declare(0, "", NONE)),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use stoa_amqp::{Method, ReplyCode, ShortStr, ShortString};
-use stoa_amqp::{basic, channel, confirm};
+use stoa_amqp::{access, basic, channel, confirm};
 use stoa_core::ids::DeliveryTag;
 use stoa_core::shard::{ConsumeError, Consumer, GetOutcome, ReturnCause};
 
@@ -112,11 +112,22 @@ impl Open {
             Method::BasicCancel(cancel) => self.cancel(broker, number, cancel),
             Method::BasicGet(get) => self.get(broker, number, get, method.id()),
             Method::BasicRecover(recover) => {
-                self.recover(broker, batch, number, recover.requeue, method.id())?;
+                may_recover(recover.requeue, method.id())?;
+                // The answer goes before what it brings back, as in RabbitMQ.
                 self.reply(number, &Method::BasicRecoverOk(basic::RecoverOk {}));
+                self.recover(broker, batch, number);
                 Ok(None)
             }
-            Method::BasicRecoverAsync(recover) => self.recover(broker, batch, number, recover.requeue, method.id()),
+            Method::BasicRecoverAsync(recover) => {
+                may_recover(recover.requeue, method.id())?;
+                self.recover(broker, batch, number);
+                Ok(None)
+            }
+            // Clients of AMQP 0-8 ask for a ticket before they do anything; RabbitMQ, too, gives all of them the same.
+            Method::AccessRequest(_) => {
+                self.reply(number, &Method::AccessRequestOk(access::RequestOk { ticket: 1 }));
+                Ok(None)
+            }
             Method::ConfirmSelect(select) => {
                 if let Some(channel) = self.channels.get_mut(&number) {
                     if channel.transaction.is_some() {
@@ -305,10 +316,8 @@ impl Open {
         Ok(None)
     }
 
-    fn recover(&mut self, broker: &Arc<Broker>, batch: &mut Batch, number: u16, requeue: bool, cause: (u16, u16)) -> Outcome {
-        if !requeue {
-            return Err(Exception::connection(ReplyCode::NotImplemented, cause, "requeue=false"));
-        }
+    /// Gives back all that the channel was delivered and has not settled.
+    fn recover(&mut self, broker: &Arc<Broker>, batch: &mut Batch, number: u16) {
         let unacked = self
             .outlet
             .lock()
@@ -319,6 +328,14 @@ impl Open {
             batch.requeue(broker, unacked, ReturnCause::GivenBack);
         }
         batch.submit(broker, &self.outlet, &self.route);
-        Ok(None)
+    }
+}
+
+/// Delivering to the same consumer again is not implemented, in RabbitMQ neither.
+fn may_recover(requeue: bool, cause: (u16, u16)) -> Result<(), Exception> {
+    if requeue {
+        Ok(())
+    } else {
+        Err(Exception::connection(ReplyCode::NotImplemented, cause, "requeue=false"))
     }
 }

@@ -132,12 +132,12 @@ impl Open {
     }
 
     fn queue_declare(&mut self, broker: &Arc<Broker>, number: u16, declare: &queue::Declare<'_>, cause: (u16, u16)) -> Outcome {
-        // A passive declaration without a name asks for the queue that the channel declared last.
-        let name = if declare.passive {
-            self.queue_name(number, declare.queue, cause)?
-        } else {
-            declare.queue.into()
-        };
+        let name: ShortString = declare.queue.into();
+        // Unlike elsewhere an empty name does not stand for the queue that was declared last.
+        if declare.passive && name.is_empty() {
+            let text = format!("no queue '' in vhost '{}'", self.vhost);
+            return Err(Exception::new(ReplyCode::NotFound, cause, text));
+        }
         if name.as_bytes().starts_with(reply_to::QUEUE) {
             return self.declare_replies(broker, number, &name, declare.no_wait, cause);
         }

@@ -109,6 +109,8 @@ struct Connection {
     heard: bool,
     silences: u8,
     octets_sent: u64,
+    /// It ended in good order, and everything that was to be said has been written.
+    parts: bool,
 }
 
 /// What the connection's timer is for.
@@ -124,7 +126,7 @@ enum Stage {
     Open(Box<Open>),
 }
 
-/// How long a client has to answer `connection.close` before the socket is closed all the same.
+/// How long a client has to answer `connection.close`, or to close the socket after its own, before that is closed all the same.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Serves a connection to its end.
@@ -194,10 +196,14 @@ pub(crate) async fn run(broker: Arc<Broker>, arrival: Arrival) {
         heard: false,
         silences: 0,
         octets_sent: 0,
+        parts: false,
     };
     let end = connection.serve().await;
     tracing::debug!(connection = %id, %peer, "closed: {end}");
     connection.clean_up();
+    if connection.parts {
+        connection.part().await;
+    }
 }
 
 impl Connection {
@@ -210,7 +216,7 @@ impl Connection {
         let mut wait = None;
         loop {
             if self.is_done() {
-                self.linger().await;
+                self.parts = outlet.flush(&mut outlet.lock()) == Flush::Done;
                 return "in good order";
             }
             let blocked = match self.flush() {
@@ -383,22 +389,32 @@ impl Connection {
         }
     }
 
-    /// Lets the client read the last words: closing a socket with unread input would take them back.
-    async fn linger(&mut self) {
-        let flushed = self.outlet.flush(&mut self.outlet.lock());
-        if flushed != Flush::Done || self.outlet.shut_down().is_err() {
+    /// Lets the client read the last words: closing a socket with unread input would take them back. Who asked for the end of the connection
+    /// closes the socket, too: clients may take it for a failure if they find it closed together with the answer (RabbitMQ waits 30 s).
+    async fn part(&mut self) {
+        // What a client says after the end is that it ends TLS, which it wants answered.
+        let reads_max = if self.secured { 1 } else { LINGER_READS_MAX };
+        if matches!(&self.stage, Stage::Open(open) if open.client_ends) && self.drain(CLOSE_TIMEOUT, reads_max).await {
             return;
         }
+        if self.outlet.shut_down().is_ok() {
+            self.drain(LINGER, LINGER_READS_MAX).await;
+        }
+    }
+
+    /// Reads what the client may still send, and forgets it; true when it has closed the socket.
+    async fn drain(&mut self, time: Duration, reads_max: usize) -> bool {
         let drain = async {
             let mut rest = [0; 1024];
-            for _ in 0..LINGER_READS_MAX {
+            for _ in 0..reads_max {
                 match self.source.read(&mut rest).await {
                     Ok(n) if n > 0 => {}
-                    _ => return,
+                    _ => return true,
                 }
             }
+            false
         };
-        drop(tokio::time::timeout(LINGER, drain).await);
+        tokio::time::timeout(time, drain).await.unwrap_or(false)
     }
 
     /// Nothing of the connection stays: consumers end, unacknowledged messages go back, exclusive queues are deleted.

@@ -376,7 +376,10 @@ impl Open {
             ));
         }
         let header = ContentHeader::decode(message.header)?;
-        let checked = self.known.check(&header, &self.user)?;
+        let checked = match self.known.check(&header, &self.user) {
+            Ok(checked) => checked,
+            Err(exception) => return Err(self.exchange_refuses(broker, &message).err().unwrap_or(exception)),
+        };
         self.route(broker, batch, &message, &header, checked)?;
         let edited;
         let mut message = message;

@@ -120,6 +120,18 @@ impl Route {
         route.version = version;
         Ok(())
     }
+
+    /// What is wrong with the exchange comes before what is wrong with the properties, as in RabbitMQ.
+    #[cold]
+    pub(super) fn exchange_refuses(&self, broker: &Broker, message: &Message<'_>) -> Result<(), Exception> {
+        let site = broker.topology.read();
+        site.topology
+            .check_write(&self.actor(), message.exchange)
+            .map_err(|error| Exception::of_topology(&error, PUBLISH))?;
+        site.topology
+            .route(&self.vhost, message.exchange, &[], &mut Facts::default, &mut Vec::new())
+            .map_err(|error: RouteError| Exception::new(error.code(), PUBLISH, error.to_string()))
+    }
 }
 
 /// Those of a message's routing keys that may be names given for direct replies.

@@ -46,6 +46,8 @@ pub(crate) struct Open {
     pub(crate) limits: bool,
     /// `connection.close` is on its way, by either side: nothing else counts any more.
     pub(crate) closing: Option<Closing>,
+    /// The client asked for that, so it closes the socket.
+    pub(crate) client_ends: bool,
     /// A frame was broken: where the next one begins is not known.
     is_out_of_frame: bool,
 }
@@ -112,6 +114,7 @@ impl Open {
             told_blocked: false,
             limits: false,
             closing: None,
+            client_ends: false,
             is_out_of_frame: false,
         }
     }
@@ -270,8 +273,6 @@ impl Open {
                 Method::ChannelCloseOk(channel::CloseOk {}).write_frame(frame.channel, self.outlet.lock().reply_buffer());
                 Ok(None)
             }
-            // An answer to a close that crossed the client's own.
-            Method::ChannelCloseOk(_) => Ok(None),
             method => self.channel_method(broker, batch, frame.channel, method),
         }
     }
@@ -293,6 +294,7 @@ impl Open {
                     return Ok(Some(Wait::Commit));
                 }
                 self.admission.release();
+                self.client_ends = true;
                 Method::ConnectionCloseOk(connection::CloseOk {}).write_frame(0, self.outlet.lock().buffer());
                 self.closing = Some(Closing::Done);
                 Ok(None)
@@ -305,8 +307,6 @@ impl Open {
                 Method::ConnectionUpdateSecretOk(connection::UpdateSecretOk {}).write_frame(0, self.outlet.lock().reply_buffer());
                 Ok(None)
             }
-            // The broker is never blocked by a client.
-            Method::ConnectionBlocked(_) | Method::ConnectionUnblocked(_) => Ok(None),
             method => {
                 let text = format!("{} does not belong on channel 0 of an open connection", method.name());
                 Err(Exception::connection(ReplyCode::ChannelError, method.id(), text))
@@ -315,12 +315,15 @@ impl Open {
     }
 
     fn open_channel(&mut self, broker: &Broker, number: u16) -> Outcome {
-        if number > self.channel_max {
+        let is_open = |channel: &&Channel| !channel.closing;
+        let open = self.channels.values().filter(is_open).count();
+        // The limit is how many there are, as in RabbitMQ: their numbers may be higher.
+        if open >= usize::from(self.channel_max) {
             let text = format!(
-                "number of channels opened has reached the negotiated channel_max ({})",
+                "number of channels opened ({open}) has reached the negotiated channel_max ({})",
                 self.channel_max
             );
-            return Err(Exception::connection(ReplyCode::NotAllowed, (20, 10), text));
+            return Err(Exception::connection(ReplyCode::NotAllowed, (0, 0), text));
         }
         if self.channels.contains_key(&number) {
             let text = "second 'channel.open' seen";
