@@ -46,6 +46,16 @@ fn python_celery() {
 }
 
 #[test]
+fn python_kombu_program() {
+    suite("program-kombu");
+}
+
+#[test]
+fn python_rabbitpy() {
+    suite("rabbitpy");
+}
+
+#[test]
 fn python_aio_pika() {
     suite("program-aio_pika");
 }

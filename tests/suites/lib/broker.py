@@ -14,9 +14,9 @@ class Broker:
         self.process, self.data = process, data
 
     @classmethod
-    def given(cls, address):
+    def given(cls, address, http=None):
         host, port = address.rsplit(":", 1)
-        return cls(host, port)
+        return cls(host, port, http)
 
     @classmethod
     def start(cls, binary, setting):

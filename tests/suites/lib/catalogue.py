@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Callable
 
-from . import compiled, programs, python, scripted
+from . import compiled, frameworks, programs, python, scripted
 from .setting import Setting
 
 
@@ -29,8 +29,16 @@ SUITES = {
         suite("celery", "Python: Celery, an application and its worker", python, "celery", quick=True),
         suite("celery-integration", "Python: Celery's own integration tests with the rpc backend", python, "celery_integration"),
         suite("pika", "Python: pika's acceptance tests (needs --source pika=DIR)", python, "pika"),
-        suite("aio-pika", "Python: aio-pika's tests (needs --source aio-pika=DIR)", python, "aio_pika"),
-        suite("aiormq", "Python: aiormq's tests (needs --source aiormq=DIR)", python, "aiormq"),
+        suite("aio-pika", "Python: aio-pika's tests", python, "aio_pika"),
+        suite("aiormq", "Python: aiormq's tests", python, "aiormq"),
+        suite("amqpstorm", "Python: AMQPStorm's functional tests, which use the HTTP API as well", frameworks, "amqpstorm"),
+        suite("rabbitpy", "Python: rabbitpy's integration tests", frameworks, "rabbitpy", quick=True),
+        suite("nameko", "Python: nameko's tests, which use the HTTP API as well", frameworks, "nameko"),
+        suite("oslo-messaging", "Python: oslo.messaging's functional tests with the rabbit driver", frameworks, "oslo"),
+        suite("dramatiq", "Python: dramatiq's tests of its RabbitMQ broker (needs --source dramatiq=DIR)", frameworks, "dramatiq"),
+        suite("faststream", "Python: FastStream's tests of its RabbitMQ broker (needs --source faststream=DIR)", frameworks, "faststream"),
+        suite("taskiq", "Python: taskiq-aio-pika's tests (needs --source taskiq-aio-pika=DIR)", frameworks, "taskiq"),
+        suite("aioamqp", "Python: aioamqp's tests, which use the HTTP API as well (needs --source aioamqp=DIR)", frameworks, "aioamqp"),
         suite("lapin", "Rust: lapin's integration tests", compiled, "lapin"),
         suite("amqprs", "Rust: amqprs' integration and unit tests", compiled, "amqprs"),
         suite("amqp091-go", "Go: rabbitmq/amqp091-go's integration tests", compiled, "amqp091_go"),

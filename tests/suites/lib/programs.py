@@ -12,6 +12,7 @@ ABOUT = {
     "amqplib": "Node: amqplib",
     "rabbitmq_client": "Node: rabbitmq-client",
     "aio_pika": "Python: aio-pika and aiormq",
+    "kombu": "Python: kombu's simple queues, mailboxes and pools, Celery's events",
 }
 
 
@@ -73,3 +74,14 @@ def prepare_aio_pika(setting):
 
 def run_aio_pika(setting):
     return tap(setting, "aio_pika", [setting.python("program-aio-pika", *AIO), HERE / "aio_pika_program.py"])
+
+
+KOMBU = ("kombu==5.5.4", "celery==5.5.3")
+
+
+def prepare_kombu(setting):
+    setting.python("program-kombu", *KOMBU)
+
+
+def run_kombu(setting):
+    return tap(setting, "kombu", [setting.python("program-kombu", *KOMBU), HERE / "kombu_program.py"])

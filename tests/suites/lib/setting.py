@@ -107,7 +107,7 @@ class Setting:
         folder = self.cache / "sdist" / requirement
         if not folder.exists():
             download = self.cache / "sdist" / "download" / requirement
-            get = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:", "-d", download, requirement]
+            get = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", name, "-d", download, requirement]
             self.command(get, check=True)
             unpack(next(download.glob("*.tar.gz")), folder)
         return folder
@@ -141,6 +141,12 @@ class Setting:
             with open(folder / "Cargo.toml", "a") as manifest:
                 manifest.write("\n[workspace]\n")
         return folder
+
+    def http(self):
+        """Host and port of the broker's HTTP API."""
+        if not self.broker.http:
+            raise Missing("it uses the HTTP API: name its address with --http")
+        return self.broker.http
 
     def checkout(self, name):
         """A checkout of a client whose packages come without its tests."""
