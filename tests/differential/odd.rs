@@ -48,9 +48,9 @@ fn contents() {
             "messages on two channels whose frames are mixed, with heartbeats between them",
             |p| {
                 p.queue("$q", table());
+                p.queue("$d", table());
                 p.raw.open(2);
-                let queue = p.name("$q");
-                for channel in [1, 2] {
+                for (channel, queue) in [(1, p.name("$q")), (2, p.name("$d"))] {
                     p.raw.send(&raw::publish(channel, "", &queue, &[false, false]));
                 }
                 for channel in [2, 1] {
@@ -60,20 +60,14 @@ fn contents() {
                 for (channel, body) in [(1, b"on"), (2, b"tw"), (2, b"o."), (1, b"e.")] {
                     p.raw.send(&raw::frame(raw::BODY, channel, body));
                 }
-                p.settle("$q", 2);
+                p.settle("$q", 1);
+                p.settle("$d", 1);
                 p.get("$q", true);
-                p.get("$q", true);
+                p.get("$d", true);
             },
             &[
-                "get-ok 1 redelivered 0 exchange '' key '$q' left 1 body 'two.'",
-                "get-ok 2 redelivered 0 exchange '' key '$q' left 0 body 'one.'",
-            ],
-        )
-        .but_rabbitmq(
-            "its channels are processes of their own: which of two messages comes first to a queue is chance, and mostly the first channel's",
-            &[
-                "get-ok 1 redelivered 0 exchange '' key '$q' left 1 body 'one.'",
-                "get-ok 2 redelivered 0 exchange '' key '$q' left 0 body 'two.'",
+                "get-ok 1 redelivered 0 exchange '' key '$q' left 0 body 'one.'",
+                "get-ok 2 redelivered 0 exchange '' key '$d' left 0 body 'two.'",
             ],
         ),
         case(
@@ -255,12 +249,17 @@ fn consumers() {
                 p.queue("$q", table());
                 let queue = p.name("$q");
                 let tags: Vec<_> = (0..50).map(|number| format!("t{number}")).collect();
+                // RabbitMQ's channel breaks (541) when one is cancelled whose consume-ok is still on its way
                 for tag in &tags {
                     p.raw.send(&raw::consume(1, &queue, tag, [false; 4]));
-                    p.raw.send(&raw::method(1, 60, 30, |a| a.short(tag).u8(0)));
                 }
                 for _ in &tags {
                     p.raw.expect(60, 21);
+                }
+                for tag in &tags {
+                    p.raw.send(&raw::method(1, 60, 30, |a| a.short(tag).u8(0)));
+                }
+                for _ in &tags {
                     p.raw.expect(60, 31);
                 }
                 p.publish("", "$q", "nobody's");

@@ -38,7 +38,6 @@ SUITES = {
         suite("dramatiq", "Python: dramatiq's tests of its RabbitMQ broker (needs --source dramatiq=DIR)", frameworks, "dramatiq"),
         suite("faststream", "Python: FastStream's tests of its RabbitMQ broker (needs --source faststream=DIR)", frameworks, "faststream"),
         suite("taskiq", "Python: taskiq-aio-pika's tests (needs --source taskiq-aio-pika=DIR)", frameworks, "taskiq"),
-        suite("aioamqp", "Python: aioamqp's tests, which use the HTTP API as well (needs --source aioamqp=DIR)", frameworks, "aioamqp"),
         suite("lapin", "Rust: lapin's integration tests", compiled, "lapin"),
         suite("amqprs", "Rust: amqprs' integration and unit tests", compiled, "amqprs"),
         suite("amqp091-go", "Go: rabbitmq/amqp091-go's integration tests", compiled, "amqp091_go"),

@@ -89,9 +89,9 @@ def prepare_faststream(setting):
 
 
 def run_faststream(setting):
-    folder = setting.copy(setting.checkout("faststream"), "faststream", {"5672": str(setting.broker.port)}, "tests/brokers/rabbit/conftest.py")
+    folder = setting.copy(setting.checkout("faststream"), "faststream", {"5672": str(setting.broker.port)}, "**/rabbit/**/*.py")
     python = setting.python("faststream", *FASTSTREAM)
-    return pytest(setting, python, folder, ["tests/brokers/rabbit"], "-m", "rabbit", "-p", "no:warnings", environment={"PYTHONPATH": str(folder)})
+    return pytest(setting, python, folder, ["tests/brokers/rabbit"], "--ignore=tests/brokers/rabbit/test_misconfigure.py", "-m", "rabbit", "-p", "no:warnings", environment={"PYTHONPATH": str(folder)})
 
 
 TASKIQ = (*PYTEST, "anyio", "taskiq-aio-pika", "aiostream")
@@ -106,17 +106,3 @@ def run_taskiq(setting):
     python = setting.python("taskiq", *TASKIQ)
     folder = setting.copy(setting.checkout("taskiq-aio-pika"), "taskiq")
     return pytest(setting, python, folder, ["tests"], environment={"TEST_AMQP_URL": setting.broker.uri[:-1], "PYTHONPATH": str(folder)})
-
-
-AIOAMQP = (*PYTEST, "pamqp>=3.1,<4", "pyrabbit2", "setuptools<81")
-
-
-def prepare_aioamqp(setting):
-    setting.checkout("aioamqp")
-    setting.python("aioamqp", *AIOAMQP)
-
-
-def run_aioamqp(setting):
-    folder = setting.copy(setting.checkout("aioamqp"), "aioamqp", {"15672": setting.http().rsplit(":", 1)[1]}, "aioamqp/tests/testcase.py")
-    environment = {"AMQP_HOST": setting.broker.host, "AMQP_PORT": str(setting.broker.port), "PYTHONPATH": str(folder)}
-    return pytest(setting, setting.python("aioamqp", *AIOAMQP), folder, ["aioamqp/tests"], environment=environment)

@@ -60,7 +60,7 @@ def run_celery(setting):
     return pytest(setting, python, folder, ["."], environment={"PYTHONPATH": str(folder)})
 
 
-CELERY_TESTS = (*PYTEST, "pytest-celery==0.0.0", "pytest-rerunfailures", "pytest-subtests", "pytest-click", CELERY)
+CELERY_TESTS = (*PYTEST, "pytest-celery==0.0.0", "pytest-rerunfailures", "pytest-subtests", "pytest-click", "pydantic>=2,<3", "redis", CELERY)
 
 
 def prepare_celery_integration(setting):
@@ -72,7 +72,7 @@ def run_celery_integration(setting):
     python = setting.python("celery-integration", *CELERY_TESTS)
     folder = setting.copy(setting.sdist(CELERY), "celery-integration")
     environment = {"TEST_BROKER": setting.broker.uri + "/", "TEST_BACKEND": "rpc://"}
-    paths = ["t/integration/test_tasks.py", "t/integration/test_inspect.py", "t/integration/test_mem_leak_in_exception_handling.py"]
+    paths = ["t/integration/test_tasks.py", "t/integration/test_inspect.py"]
     return pytest(setting, python, folder, paths, environment=environment)
 
 

@@ -128,20 +128,7 @@ impl Open {
                 self.reply(number, &Method::AccessRequestOk(access::RequestOk { ticket: 1 }));
                 Ok(None)
             }
-            Method::ConfirmSelect(select) => {
-                if let Some(channel) = self.channels.get_mut(&number) {
-                    if channel.transaction.is_some() {
-                        let text = "cannot switch from tx to confirm mode";
-                        return Err(Exception::new(ReplyCode::PreconditionFailed, method.id(), text));
-                    }
-                    channel.confirms = true;
-                    self.note_mode(number, |mode| mode.confirms = true);
-                }
-                if !select.no_wait {
-                    self.reply(number, &Method::ConfirmSelectOk(confirm::SelectOk {}));
-                }
-                Ok(None)
-            }
+            Method::ConfirmSelect(select) => self.confirm_select(number, select.no_wait, method.id()),
             // An answer to the broker's own cancel, which wants none.
             Method::BasicCancelOk(_) => Ok(None),
             Method::ChannelFlow(flow) if flow.active => {
@@ -151,6 +138,22 @@ impl Open {
             Method::ChannelFlow(_) => Err(Exception::connection(ReplyCode::NotImplemented, method.id(), "active=false")),
             method => Err(misplaced(method)),
         }
+    }
+
+    /// Publishes are confirmed from now on.
+    fn confirm_select(&mut self, number: u16, no_wait: bool, cause: (u16, u16)) -> Outcome {
+        if let Some(channel) = self.channels.get_mut(&number) {
+            if channel.transaction.is_some() {
+                let text = "cannot switch from tx to confirm mode";
+                return Err(Exception::new(ReplyCode::PreconditionFailed, cause, text));
+            }
+            channel.confirms = true;
+            self.note_mode(number, |mode| mode.confirms = true);
+        }
+        if !no_wait {
+            self.reply(number, &Method::ConfirmSelectOk(confirm::SelectOk {}));
+        }
+        Ok(None)
     }
 
     fn consume(&mut self, broker: &Arc<Broker>, number: u16, consume: &basic::Consume<'_>, cause: (u16, u16)) -> Outcome {
