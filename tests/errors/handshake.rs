@@ -1,7 +1,7 @@
 //! From the protocol header to connection.open.
 
-use crate::support::Broker;
 use crate::support::raw::{self, Raw};
+use crate::support::{Broker, rabbitmq};
 use crate::{Answer, Setting, case, check, connection};
 
 #[test]
@@ -145,5 +145,16 @@ fn protocol_header() {
         let mut raw = Raw::connect(broker.amqp());
         raw.send(header);
         assert_eq!(raw.octets(9), raw::PROTOCOL_HEADER, "the answer to {}", header.escape_ascii());
+    }
+}
+
+/// The header of 0-9, as Perl's Net::AMQP sends it, is as good as that of 0-9-1.
+#[test]
+fn protocol_header_of_0_9() {
+    for address in std::iter::once(Broker::shared().amqp()).chain(rabbitmq::address()) {
+        let mut raw = Raw::connect(address);
+        raw.send(b"AMQP\x01\x01");
+        raw.send(b"\x00\x09");
+        raw.expect(10, 10);
     }
 }

@@ -13,6 +13,9 @@ use crate::WireError;
 /// What a client sends first, and what the broker answers if it was something else.
 pub const PROTOCOL_HEADER: [u8; 8] = *b"AMQP\x00\x00\x09\x01";
 
+/// The header of 0-9 without the 1, which some clients of 0-9-1 send as well (Perl's Net::AMQP). RabbitMQ takes it for the same.
+pub const PROTOCOL_HEADER_0_9: [u8; 8] = *b"AMQP\x01\x01\x00\x09";
+
 /// The octet that ends every frame.
 pub const END: u8 = 206;
 

@@ -74,18 +74,14 @@ impl Connection {
     }
 
     fn take_header(&mut self, input: &[u8]) -> Option<usize> {
-        let expected = frame::PROTOCOL_HEADER;
-        let Some(header) = input.first_chunk::<8>() else {
-            let possible = expected.starts_with(input);
-            if possible {
-                self.stage = Stage::Handshake(Some(Handshake::AwaitHeader));
-            } else {
-                self.outlet.lock().buffer().extend_from_slice(&expected);
-            }
+        let known = [frame::PROTOCOL_HEADER, frame::PROTOCOL_HEADER_0_9];
+        let so_far = &input[..input.len().min(8)];
+        if !known.iter().any(|header| header.starts_with(so_far)) {
+            self.outlet.lock().buffer().extend_from_slice(&frame::PROTOCOL_HEADER);
             return None;
-        };
-        if *header != expected {
-            self.outlet.lock().buffer().extend_from_slice(&expected);
+        }
+        if so_far.len() < 8 {
+            self.stage = Stage::Handshake(Some(Handshake::AwaitHeader));
             return None;
         }
         if self.secured {
