@@ -84,10 +84,8 @@ fn declarations() {
         case(
             "an exchange of unknown type",
             |s| s.send(&raw::exchange_declare(1, &s.exchange.clone(), "x-nothing", NONE)),
-            channel(406, 40, 10, "PRECONDITION_FAILED - unknown exchange type 'x-nothing'"),
-        )
-        // before 3.13; since then it answers as we do
-        .but_rabbitmq(connection(503, 40, 10, "COMMAND_INVALID - unknown exchange type 'x-nothing'")),
+            connection(503, 40, 10, "COMMAND_INVALID - unknown exchange type 'x-nothing'"),
+        ),
         case(
             "a queue name that begins with amq.",
             |s| s.send(&raw::queue_declare(1, "amq.mine", NONE)),

@@ -270,6 +270,8 @@ impl TopologyError {
             | Self::SystemExchange(_)
             | Self::ReservedName { .. } => ReplyCode::AccessRefused,
             Self::Locked(_) => ReplyCode::ResourceLocked,
+            // RabbitMQ since 3.13 closes only the channel, with 406
+            Self::ExchangeType(_) => ReplyCode::CommandInvalid,
             Self::VhostName(_)
             | Self::ParameterName(_)
             | Self::ParameterDepth(_)
@@ -283,7 +285,6 @@ impl TopologyError {
             | Self::NamePrefix(_)
             | Self::ServerNamed(_)
             | Self::InUse(_)
-            | Self::ExchangeType(_)
             | Self::Inequivalent { .. }
             | Self::Argument { .. }
             | Self::ArgumentOfOther { .. }

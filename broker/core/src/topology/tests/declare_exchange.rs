@@ -113,7 +113,7 @@ fn what_rabbitmq_refuses_of_exchanges_is_refused_in_its_words() {
         ),
         (
             x("x", "x-nothing"),
-            refused(ReplyCode::PreconditionFailed, "unknown exchange type 'x-nothing'"),
+            refused(ReplyCode::CommandInvalid, "unknown exchange type 'x-nothing'"),
         ),
         (
             x("amq.x", "direct"),
