@@ -191,6 +191,20 @@ fn login(broker: &Broker, cancel_notify: bool) -> Raw {
     raw
 }
 
+/// A client that ends with its last consumer would not take the answer any more.
+#[test]
+fn who_deletes_a_queue_has_the_answer_before_its_consumers_are_cancelled() {
+    let broker = Broker::shared();
+    for durable in [true, false] {
+        let queue = unique("deleted");
+        let mut raw = login(&broker, true);
+        raw.call(&raw::queue_declare(1, &queue, [false, durable, false, false, false]), 50, 11);
+        raw.call(&raw::consume(1, &queue, "mine", [false; 4]), 60, 21);
+        raw.call(&raw::method(1, 50, 40, |a| a.u16(0).short(&queue).u8(0)), 50, 41);
+        raw.expect(60, 30);
+    }
+}
+
 #[test]
 fn only_clients_that_want_it_are_told_of_a_deleted_queue() {
     let broker = Broker::shared();

@@ -20,6 +20,7 @@ mod contents;
 mod dispatch;
 mod letters;
 mod logins;
+mod names;
 mod outlet;
 mod overview;
 mod pager;

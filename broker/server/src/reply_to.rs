@@ -7,6 +7,7 @@ use stoa_core::channel::Term;
 use stoa_core::ids::{ConnectionId, QueueId, Sequence};
 
 use crate::broker::Broker;
+use crate::names;
 use crate::outlet::{Flush, OutletState};
 
 /// The name that requesters use.
@@ -32,10 +33,11 @@ pub(crate) struct Reply<'a> {
 
 impl ReplyConsumer {
     pub(crate) fn new(connection: ConnectionId, channel: u16, tag: ShortString) -> Self {
-        let key = uuid::Uuid::new_v4().simple();
+        let key = names::unguessable();
         Self {
             tag,
-            name: format!("{PREFIX}{connection:x}.{channel:x}.{key}", connection = connection.0),
+            // two parts, the second one padded, as in RabbitMQ: there are clients whose tests look at that
+            name: format!("{PREFIX}{connection:x}-{channel:x}.{key}==", connection = connection.0),
         }
     }
 }
@@ -48,9 +50,9 @@ pub(crate) fn is_name(routing_key: &[u8]) -> bool {
 /// The connection and the channel that a name leads to, if it leads anywhere.
 fn place(name: &[u8]) -> Option<(ConnectionId, u16)> {
     let rest = std::str::from_utf8(name).ok()?.strip_prefix(PREFIX)?;
-    let mut parts = rest.split('.');
-    let connection = u64::from_str_radix(parts.next()?, 16).ok()?;
-    let channel = u16::from_str_radix(parts.next()?, 16).ok()?;
+    let (connection, channel) = rest.split_once('.')?.0.split_once('-')?;
+    let connection = u64::from_str_radix(connection, 16).ok()?;
+    let channel = u16::from_str_radix(channel, 16).ok()?;
     Some((ConnectionId(connection), channel))
 }
 
@@ -126,7 +128,7 @@ mod tests {
         for wrong in [
             "amq.rabbitmq.reply-to",
             "amq.rabbitmq.reply-to.",
-            "amq.rabbitmq.reply-to.1.fffff.x",
+            "amq.rabbitmq.reply-to.1-fffff.x",
             "queue",
         ] {
             assert_eq!(place(wrong.as_bytes()), None, "{wrong}");

@@ -13,6 +13,7 @@ use super::publish::Batch;
 use super::session::{Open, Outcome, Wait, misplaced};
 use super::tx::Fate;
 use crate::broker::Broker;
+use crate::names;
 use crate::outlet::{ChannelOut, ConsumerRef};
 use crate::reply_to::{self, ReplyConsumer};
 
@@ -30,7 +31,7 @@ struct Settlement {
 /// A consumer's tag, or one that the broker gives.
 fn tag_or_new(tag: ShortStr<'_>) -> ShortString {
     if tag.is_empty() {
-        ShortString::truncated(&format!("amq.ctag-{}", uuid::Uuid::new_v4().simple()))
+        ShortString::truncated(&format!("amq.ctag-{}", names::unguessable()))
     } else {
         tag.into()
     }

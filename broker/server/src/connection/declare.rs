@@ -10,6 +10,7 @@ use super::error::Exception;
 use super::publish::Batch;
 use super::session::{Open, Outcome};
 use crate::broker::Broker;
+use crate::names;
 use crate::reply_to;
 
 impl Open {
@@ -141,11 +142,7 @@ impl Open {
         if name.as_bytes().starts_with(reply_to::QUEUE) {
             return self.declare_replies(broker, number, &name, declare.no_wait, cause);
         }
-        let generated = if name.is_empty() {
-            uuid::Uuid::new_v4().simple().to_string()
-        } else {
-            String::new()
-        };
+        let generated = if name.is_empty() { names::unguessable() } else { String::new() };
         let wanted = QueueDeclare {
             name: name.as_bytes(),
             generated: &generated,
@@ -222,7 +219,12 @@ impl Open {
                 return Err(Exception::of_topology(&error, cause));
             }
         }
+        // The client's own consumers hear of it after the answer: some clients end when they do, and would not take the answer any more.
+        self.outlet.lock().postpone_cancelled();
         let deleted = broker.delete_queue_if(&self.vhost, name.as_bytes(), delete.if_unused, delete.if_empty);
+        if deleted.is_err() {
+            self.outlet.lock().tell_cancelled();
+        }
         let deleted = deleted.map_err(|error| {
             Exception::new(
                 ReplyCode::PreconditionFailed,
@@ -234,6 +236,7 @@ impl Open {
             message_count: deleted.outcome,
         };
         self.answer(broker, number, delete.no_wait, &Method::QueueDeleteOk(ok), deleted.durable);
+        self.outlet.lock().tell_cancelled();
         Ok(None)
     }
 

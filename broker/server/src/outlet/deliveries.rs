@@ -164,7 +164,25 @@ impl OutletState {
                 consumer_tag: tag.as_short(),
                 no_wait: true,
             };
-            stoa_amqp::Method::BasicCancel(cancel).write_frame(channel, self.buffer());
+            let cancel = stoa_amqp::Method::BasicCancel(cancel);
+            match &mut self.postponed {
+                Some(postponed) => cancel.write_frame(channel, postponed),
+                None => cancel.write_frame(channel, self.buffer()),
+            }
+        }
+    }
+
+    /// From here on the client is not told of cancellations, until [`Self::tell_cancelled`].
+    pub(crate) fn postpone_cancelled(&mut self) {
+        self.postponed = Some(Vec::new());
+    }
+
+    /// Tells the client of the cancellations that were postponed, after all replies before.
+    pub(crate) fn tell_cancelled(&mut self) {
+        if let Some(postponed) = self.postponed.take()
+            && !postponed.is_empty()
+        {
+            self.reply_buffer().extend_from_slice(&postponed);
         }
     }
 }

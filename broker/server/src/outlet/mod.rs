@@ -56,6 +56,8 @@ pub(crate) struct OutletState {
     /// Somebody else than the client wants the connection closed.
     pub(crate) close: Option<(ReplyCode, String)>,
     cancel_notify: bool,
+    /// While the client deletes a queue: the cancellations of its own consumers, which come after the answer.
+    postponed: Option<Vec<u8>>,
     dead: bool,
     /// Over TLS: what stands between the buffer and the socket.
     pub(crate) tls: Option<Box<Session>>,
@@ -195,6 +197,11 @@ impl Outlet {
             session.say_close(&self.socket);
         }
         self.socket.shut_down()
+    }
+
+    /// The socket will end with a reset, and what the kernel still has for the client is dropped.
+    pub(crate) fn reset_at_close(&self) {
+        self.socket.reset_at_close();
     }
 
     /// Everything up to `epoch` is durable: confirms and held replies go out.

@@ -4,6 +4,7 @@ use std::io::{self, IoSlice, Write};
 use std::net::{Shutdown, SocketAddr};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 use tokio::net::{TcpStream, UnixStream, tcp, unix};
@@ -98,6 +99,14 @@ impl Sink {
         match self {
             Self::Tcp(half) => socket2::SockRef::from(half.as_ref()).shutdown(Shutdown::Write),
             Self::Unix(half) => socket2::SockRef::from(half.as_ref()).shutdown(Shutdown::Write),
+        }
+    }
+
+    /// Once it is closed, the peer is told by a reset. (A Unix socket's peer sees any end at its next write.)
+    pub(crate) fn reset_at_close(&self) {
+        if let Self::Tcp(half) = self {
+            // If it fails, the end is an ordinary one.
+            drop(socket2::SockRef::from(half.as_ref()).set_linger(Some(Duration::ZERO)));
         }
     }
 }
