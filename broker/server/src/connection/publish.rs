@@ -399,6 +399,10 @@ impl Open {
         if let Some(transaction) = &mut channel.transaction {
             return transaction.publish(broker, &self.route, &self.known, message, checked);
         }
+        if message.mandatory && self.route.targets.is_empty() && !batch.is_empty() {
+            // What was published before can be confirmed before this one comes back, whether or not both were read at once.
+            batch.submit(broker, &self.outlet, &self.route);
+        }
         batch.published += 1;
         let alone = channel.confirms && self.route.may_refuse;
         let mut confirm = UNCONFIRMED;
