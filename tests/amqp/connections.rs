@@ -282,3 +282,41 @@ fn a_close_that_crosses_the_brokers_own_is_answered_and_the_channel_opens_again(
     raw.open(1);
     raw.call(&raw::queue_declare(1, "", [false, false, true, false, false]), 50, 11);
 }
+
+/// Clients with several threads send several; and whoever has the answer may rely on the connection's queues being gone.
+#[test]
+fn every_close_is_answered_after_the_exclusive_queues_are_deleted() {
+    let address = Broker::shared().amqp();
+    let queue = unique("exclusive");
+    let declare = raw::queue_declare(1, &queue, [false, false, true, false, false]);
+    let mut leaving = Raw::login(address);
+    leaving.open(1);
+    leaving.call(&declare, 50, 11);
+    let close = raw::method(0, 10, 50, |a| a.u16(200).short("bye").u16(0).u16(0));
+    leaving.send(&[close.clone(), close].concat());
+    leaving.expect(10, 51);
+    // the one that leaves has not closed its socket yet
+    let mut next = Raw::login(address);
+    next.open(1);
+    next.call(&declare, 50, 11);
+    leaving.expect(10, 51);
+}
+
+/// The same where it is the broker that closes: the queues are gone when it says so.
+#[test]
+fn an_exception_deletes_exclusive_queues_before_it_is_told() {
+    let address = Broker::shared().amqp();
+    let queue = unique("exclusive");
+    let declare = raw::queue_declare(1, &queue, [false, false, true, false, false]);
+    let mut failing = Raw::login(address);
+    failing.open(1);
+    failing.call(&declare, 50, 11);
+    failing.call(
+        &raw::method(2, 50, 10, |a| a.u16(0).short("x").bits(&[false; 5]).table(b"")),
+        10,
+        50,
+    );
+    let mut next = Raw::login(address);
+    next.open(1);
+    next.call(&declare, 50, 11);
+}

@@ -118,7 +118,10 @@ struct Connection {
 enum Armed {
     Handshake,
     Heartbeat,
+    /// The client has to answer our `close`.
     Close,
+    /// The client has our `close-ok`, and closes the socket.
+    Farewell,
 }
 
 enum Stage {
@@ -315,15 +318,16 @@ impl Connection {
     fn arm(&mut self, timer: Pin<&mut Sleep>) {
         let wanted = match &self.stage {
             Stage::Handshake(_) => Armed::Handshake,
+            Stage::Open(open) if open.closing == Some(Closing::Answered) => Armed::Farewell,
             Stage::Open(open) if open.closing.is_some() => Armed::Close,
             Stage::Open(_) => Armed::Heartbeat,
         };
         if wanted != self.armed {
             self.armed = wanted;
-            let wait = if wanted == Armed::Close {
-                CLOSE_TIMEOUT
-            } else {
-                self.tick_interval()
+            let wait = match wanted {
+                Armed::Close => CLOSE_TIMEOUT,
+                Armed::Farewell => LINGER,
+                Armed::Handshake | Armed::Heartbeat => self.tick_interval(),
             };
             timer.reset(Instant::now() + wait);
         }
@@ -355,13 +359,16 @@ impl Connection {
         };
         if self.silences > SILENCES_MAX {
             tracing::warn!(connection = %self.id, peer = %self.presence.peer, "missed heartbeats, timeout: {:?}", self.heartbeat);
+            // There is nobody to take leave of. A client that is only late is to fail at its next write, as with RabbitMQ.
+            self.outlet.reset_at_close();
             return false;
         }
         let mut state = self.outlet.lock();
         if state.octets_sent == self.octets_sent && state.pending() == 0 {
             frame::write_heartbeat(state.buffer());
         }
-        self.octets_sent = state.octets_sent;
+        // A heartbeat does not make the next one unnecessary: two an interval, as RabbitMQ.
+        self.octets_sent = state.octets_sent + state.pending() as u64;
         true
     }
 
@@ -375,6 +382,7 @@ impl Connection {
         };
         match &mut self.stage {
             Stage::Open(open) if open.closing.is_none() => {
+                SCRATCH.with_borrow_mut(|Scratch { batch, .. }| open.release(&self.broker, batch));
                 open.closing = Some(Closing::AwaitCloseOk);
                 Exception::connection(code, (0, 0), text).write(0, self.outlet.lock().buffer());
             }
@@ -417,18 +425,12 @@ impl Connection {
         tokio::time::timeout(time, drain).await.unwrap_or(false)
     }
 
-    /// Nothing of the connection stays: consumers end, unacknowledged messages go back, exclusive queues are deleted.
+    /// Nothing of the connection stays.
     fn clean_up(&mut self) {
         let broker = self.broker.clone();
         if let Stage::Open(open) = &mut self.stage {
-            SCRATCH.with_borrow_mut(|Scratch { batch, .. }| {
-                let numbers = self.outlet.lock().channel_numbers();
-                for number in numbers {
-                    open.drop_channel(&broker, batch, number);
-                }
-            });
+            SCRATCH.with_borrow_mut(|Scratch { batch, .. }| open.release(&broker, batch));
             broker.forget_outlet(self.id);
-            broker.delete_exclusive_queues(self.id);
         }
         self.outlet.lock().die();
         broker.connections.lock().remove(&self.id);

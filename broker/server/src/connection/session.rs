@@ -60,7 +60,9 @@ const CLOSE_OK: [u8; 12] = [1, 0, 0, 0, 0, 0, 4, 0, 10, 0, 51, frame::END];
 pub(crate) enum Closing {
     /// We sent `close` and wait for `close-ok`.
     AwaitCloseOk,
-    /// `close-ok` was sent or received: the socket can go.
+    /// We answered the client's `close`, and give it the time to close the socket.
+    Answered,
+    /// The client has answered our `close`: the socket can go.
     Done,
 }
 
@@ -239,11 +241,11 @@ impl Open {
 
     fn method(&mut self, broker: &Arc<Broker>, batch: &mut Batch, frame: &Frame<'_>) -> Outcome {
         let method = Method::decode(frame.payload)?;
-        if self.closing == Some(Closing::AwaitCloseOk) && frame.channel != 0 {
+        if self.closing.is_some() && frame.channel != 0 {
             return Ok(None);
         }
         if frame.channel == 0 {
-            return self.connection_method(&method);
+            return self.connection_method(broker, batch, &method);
         }
         if let Method::ChannelOpen(_) = method {
             return self.open_channel(broker, frame.channel);
@@ -287,16 +289,19 @@ impl Open {
         }
     }
 
-    fn connection_method(&mut self, method: &Method<'_>) -> Outcome {
+    fn connection_method(&mut self, broker: &Arc<Broker>, batch: &mut Batch, method: &Method<'_>) -> Outcome {
         match method {
+            // A client may ask several times, from several threads, and each of them waits for an answer.
             Method::ConnectionClose(_) => {
                 if self.closing.is_none() && self.outlet.lock().is_holding() {
                     return Ok(Some(Wait::Commit));
                 }
+                batch.submit(broker, &self.outlet, &self.route);
+                self.release(broker, batch);
                 self.admission.release();
                 self.client_ends = true;
                 Method::ConnectionCloseOk(connection::CloseOk {}).write_frame(0, self.outlet.lock().buffer());
-                self.closing = Some(Closing::Done);
+                self.closing = Some(Closing::Answered);
                 Ok(None)
             }
             Method::ConnectionCloseOk(_) if self.closing.is_some() => {
@@ -413,7 +418,10 @@ impl Open {
                     },
                 );
             }
-            Scope::Connection => self.closing = Some(Closing::AwaitCloseOk),
+            Scope::Connection => {
+                self.release(broker, batch);
+                self.closing = Some(Closing::AwaitCloseOk);
+            }
         }
         exception.write(number, self.outlet.lock().reply_buffer());
     }
@@ -458,6 +466,16 @@ impl Open {
             batch.requeue(broker, &unacked, ReturnCause::Lost);
         }
         batch.submit(broker, &self.outlet, &self.route);
+    }
+
+    /// Lets go of all that the connection holds: consumers end, unacknowledged messages go back, exclusive queues are deleted. A client that
+    /// learns of its connection's end may rely on that, as with RabbitMQ.
+    pub(crate) fn release(&mut self, broker: &Arc<Broker>, batch: &mut Batch) {
+        let numbers = self.outlet.lock().channel_numbers();
+        for number in numbers {
+            self.drop_channel(broker, batch, number);
+        }
+        broker.delete_exclusive_queues(self.id);
     }
 
     /// Appends a reply, after those which still wait for the disk.
