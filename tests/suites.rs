@@ -66,6 +66,11 @@ fn ruby_bunny() {
 }
 
 #[test]
+fn perl_anyevent_rabbitmq() {
+    suite("anyevent-rabbitmq");
+}
+
+#[test]
 fn php_amqplib() {
     suite("program-phplib");
 }

@@ -45,6 +45,7 @@ SUITES = {
         suite("java-client", "Java: com.rabbitmq.client's own tests", compiled, "java"),
         suite("php-amqp", "PHP: the amqp extension's tests", scripted, "php_amqp"),
         suite("php-amqplib", "PHP: php-amqplib's functional tests (needs --source php-amqplib=DIR)", scripted, "php_amqplib"),
+        suite("anyevent-rabbitmq", "Perl: AnyEvent::RabbitMQ's tests against a broker", scripted, "anyevent", quick=True),
         suite("amqplib", "Node: amqplib's tests (needs --source amqplib=DIR)", scripted, "amqplib"),
         *[suite(f"program-{name}", about, programs, name, quick=True) for name, about in programs.ABOUT.items()],
     ]

@@ -1,4 +1,4 @@
-"""Clients of PHP and Node."""
+"""Clients of PHP, Perl and Node."""
 
 import glob
 import shutil
@@ -65,6 +65,27 @@ def run_amqplib(setting):
     folder = setting.copy(setting.checkout("amqplib"), "amqplib", {"5672": str(setting.broker.port)}, "lib/connect.js")
     tests = [folder / "test" / f"{name}.test.js" for name in ("channel_api", "callback_api", "recovery", "connect")]
     report = folder / "junit.xml"
-    options = ["--test-reporter=junit", f"--test-reporter-destination={report}", "--test-timeout=20000", "--test-concurrency=1"]
+    # Node counts the time-out for a whole file, too
+    options = ["--test-reporter=junit", f"--test-reporter-destination={report}", "--test-timeout=300000", "--test-concurrency=1"]
     said = setting.command(["node", "--test", *options, *(test for test in tests if test.exists())], folder, 600, {"URL": setting.broker.uri})
     return results.of_junit(report) if report.exists() else [results.Result("node", results.FAILED, said)]
+
+
+def prepare_anyevent(setting):
+    setting.need("prove", "perl")
+    setting.need_file("/usr/share/perl5/AnyEvent/RabbitMQ.pm", "libanyevent-rabbitmq-perl")
+    setting.need_file("/usr/share/perl5/Test/Exception.pm", "libtest-exception-perl")
+    setting.debian_source("libanyevent-rabbitmq-perl")
+
+
+def run_anyevent(setting):
+    address = {"'localhost'": f"'{setting.broker.host}'", "5672": str(setting.broker.port)}
+    folder = setting.copy(setting.debian_source("libanyevent-rabbitmq-perl") / "xt", "anyevent", address)
+    found = []
+    for test in ("04_anyevent", "05_multi_channel", "06_close"):
+        said = setting.command(["perl", folder / f"{test}.t"], folder, 60)
+        of_test = results.of_tap(said)
+        if not any(line.startswith("1..") for line in said.splitlines()):
+            of_test.append(results.Result(f"{test} to its end", results.FAILED, said))
+        found += of_test
+    return found
