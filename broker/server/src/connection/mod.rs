@@ -120,7 +120,8 @@ enum Armed {
     Heartbeat,
     /// The client has to answer our `close`.
     Close,
-    /// The client has our `close-ok`, and closes the socket.
+    /// The client has our `close-ok`, and closes the socket: clients may take it for a failure if they find it closed together with the answer (RabbitMQ
+    /// waits 30 s).
     Farewell,
 }
 
@@ -246,7 +247,11 @@ impl Connection {
                             tokio::task::yield_now().await;
                         }
                     }
-                    Ok(None) => return "by the client",
+                    Ok(None) => {
+                        // TLS wants its end answered.
+                        self.parts = self.armed == Armed::Farewell;
+                        return "by the client";
+                    }
                     Err(error) => {
                         // The client may want to know what was wrong with its TLS.
                         outlet.flush(&mut outlet.lock());
@@ -325,8 +330,7 @@ impl Connection {
         if wanted != self.armed {
             self.armed = wanted;
             let wait = match wanted {
-                Armed::Close => CLOSE_TIMEOUT,
-                Armed::Farewell => LINGER,
+                Armed::Close | Armed::Farewell => CLOSE_TIMEOUT,
                 Armed::Handshake | Armed::Heartbeat => self.tick_interval(),
             };
             timer.reset(Instant::now() + wait);
@@ -345,6 +349,7 @@ impl Connection {
     /// The timer has fired. False: the connection has come to its end.
     fn tick(&mut self, timer: Pin<&mut Sleep>) -> bool {
         if self.armed != Armed::Heartbeat {
+            self.parts = self.armed == Armed::Farewell;
             return false;
         }
         timer.reset(Instant::now() + self.tick_interval());
@@ -397,32 +402,21 @@ impl Connection {
         }
     }
 
-    /// Lets the client read the last words: closing a socket with unread input would take them back. Who asked for the end of the connection
-    /// closes the socket, too: clients may take it for a failure if they find it closed together with the answer (RabbitMQ waits 30 s).
+    /// Lets the client read the last words: closing a socket with unread input would take them back.
     async fn part(&mut self) {
-        // What a client says after the end is that it ends TLS, which it wants answered.
-        let reads_max = if self.secured { 1 } else { LINGER_READS_MAX };
-        if matches!(&self.stage, Stage::Open(open) if open.client_ends) && self.drain(CLOSE_TIMEOUT, reads_max).await {
+        if self.outlet.shut_down().is_err() {
             return;
         }
-        if self.outlet.shut_down().is_ok() {
-            self.drain(LINGER, LINGER_READS_MAX).await;
-        }
-    }
-
-    /// Reads what the client may still send, and forgets it; true when it has closed the socket.
-    async fn drain(&mut self, time: Duration, reads_max: usize) -> bool {
         let drain = async {
             let mut rest = [0; 1024];
-            for _ in 0..reads_max {
-                match self.source.read(&mut rest).await {
-                    Ok(n) if n > 0 => {}
-                    _ => return true,
+            for _ in 0..LINGER_READS_MAX {
+                if !matches!(self.source.read(&mut rest).await, Ok(n) if n > 0) {
+                    break;
                 }
             }
-            false
         };
-        tokio::time::timeout(time, drain).await.unwrap_or(false)
+        // A client that says more than that is not listening.
+        tokio::time::timeout(LINGER, drain).await.unwrap_or_default();
     }
 
     /// Nothing of the connection stays.

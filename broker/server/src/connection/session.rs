@@ -46,8 +46,6 @@ pub(crate) struct Open {
     pub(crate) limits: bool,
     /// `connection.close` is on its way, by either side: nothing else counts any more.
     pub(crate) closing: Option<Closing>,
-    /// The client asked for that, so it closes the socket.
-    pub(crate) client_ends: bool,
     /// A frame was broken: where the next one begins is not known.
     is_out_of_frame: bool,
 }
@@ -116,7 +114,6 @@ impl Open {
             told_blocked: false,
             limits: false,
             closing: None,
-            client_ends: false,
             is_out_of_frame: false,
         }
     }
@@ -299,7 +296,6 @@ impl Open {
                 batch.submit(broker, &self.outlet, &self.route);
                 self.release(broker, batch);
                 self.admission.release();
-                self.client_ends = true;
                 Method::ConnectionCloseOk(connection::CloseOk {}).write_frame(0, self.outlet.lock().buffer());
                 self.closing = Some(Closing::Answered);
                 Ok(None)
