@@ -1,6 +1,6 @@
 //! What is fuzzed: functions that take any octets and assert what must hold of them. No fuzzer in here.
 //!
-//! - With libFuzzer: `cargo +nightly fuzz run frames` (or `methods`, `tables`, `templates`), from the repository's root; it needs `cargo install cargo-fuzz`.
+//! - With libFuzzer: `cargo +nightly fuzz run frames` (or `methods`, `tables`, `templates`, `proxy_header`), from the repository's root; it needs `cargo install cargo-fuzz`.
 //! - With the pinned compiler: `cargo run --release --manifest-path fuzz/Cargo.toml --bin frames -- FILES` runs the files through the target, to
 //!   reproduce what a fuzzer found; without files it makes up octets itself, from a fixed seed.
 //!
@@ -9,6 +9,7 @@
 pub mod amqp;
 mod replay;
 pub mod space;
+pub mod transport;
 
 pub use replay::replay;
 

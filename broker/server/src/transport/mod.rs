@@ -5,6 +5,7 @@ mod certificate;
 mod listener;
 mod peer;
 mod proxy;
+mod proxy_header;
 mod socket;
 mod tls;
 
