@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
-use stoa_server::{AlarmConfig, Compat, Config, Limits, ManagementConfig, SaslConfig, StoreConfig, TcpListen, TlsConfig, UnixListen};
+use stoa_server::{
+    AlarmConfig, Compat, Config, Interceptors, Limits, ManagementConfig, SaslConfig, StoreConfig, TcpListen, TlsConfig, UnixListen,
+};
 
 /// Everything that can be set. docs/configuration.md explains it, and a test holds the two together.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -26,6 +28,7 @@ pub(crate) struct Configuration {
     pub(crate) sasl: SaslConfig,
     pub(crate) alarms: AlarmConfig,
     pub(crate) management: ManagementConfig,
+    pub(crate) message_interceptors: Interceptors,
 }
 
 impl Default for Configuration {
@@ -46,6 +49,7 @@ impl Default for Configuration {
             sasl: SaslConfig::default(),
             alarms: AlarmConfig::default(),
             management: ManagementConfig::default(),
+            message_interceptors: Interceptors::default(),
         }
     }
 }
@@ -103,6 +107,7 @@ impl Configuration {
             sasl: self.sasl,
             alarms: self.alarms,
             management: self.management,
+            message_interceptors: self.message_interceptors,
             ..Config::new(data)
         })
     }
@@ -135,7 +140,7 @@ mod tests {
         fn walk(prefix: &str, table: &toml::Table, into: &mut BTreeMap<String, String>) {
             for (name, value) in table {
                 match value {
-                    toml::Value::Table(inner) => walk(&format!("{name}."), inner, into),
+                    toml::Value::Table(inner) => walk(&format!("{prefix}{name}."), inner, into),
                     value => drop(into.insert(format!("{prefix}{name}"), value.to_string())),
                 }
             }
@@ -180,7 +185,7 @@ mod tests {
     #[test]
     fn every_setting_is_an_error_if_its_value_is_nonsense() {
         for key in settings().into_keys() {
-            let is_text = ["data", "tls.cert", "tls.key", "tls.ca", "sasl.anonymous_user"].contains(&key.as_str());
+            let is_text = ["data", "tls.cert", "tls.key", "tls.ca", "tls.crl", "sasl.anonymous_user"].contains(&key.as_str());
             let nonsense = if is_text { "[1]" } else { "nonsense" };
             let error = Configuration::default().set(&format!("{key}={nonsense}")).unwrap_err();
             assert!(format!("{error:#}").contains(&key), "{key}: {error:#}");

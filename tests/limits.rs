@@ -4,6 +4,8 @@
 
 mod support;
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 use support::http::{self, GUEST};
 use support::lapin::*;
@@ -110,4 +112,63 @@ fn what_rabbitmq_refuses_is_refused_in_its_words() {
     check("/api/user-limits/nobody/max-channels", r#"{"value": 1}"#, 400, "no_such_user");
     assert_eq!(http::get(broker.http(), "/api/vhost-limits/nowhere", GUEST).status, 404);
     assert_eq!(http::json(broker.http(), "/api/vhost-limits/%2F"), json!([]));
+}
+
+/// Publishes so many messages, and waits until all are confirmed.
+async fn publish_all(channel: &Channel, queue: &str, count: usize, body: &[u8]) -> Duration {
+    let start = Instant::now();
+    let mut confirms = Vec::new();
+    for _ in 0..count {
+        let published = channel.basic_publish(
+            "".into(),
+            queue.into(),
+            BasicPublishOptions::default(),
+            body,
+            BasicProperties::default(),
+        );
+        confirms.push(within("room for a publish", published).await.unwrap());
+    }
+    for confirm in confirms {
+        assert!(within("a confirm", confirm).await.unwrap().is_ack(), "nothing is refused");
+    }
+    start.elapsed()
+}
+
+#[tokio::test]
+async fn whoever_publishes_faster_than_it_may_waits() {
+    let Some(broker) = Broker::own() else { return };
+    let connection = connect(&broker).await;
+    let channel = channel_on(&connection).await;
+    channel.confirm_select(ConfirmSelectOptions::default()).await.unwrap();
+    let queue = queue(&channel, "rated").await;
+    // The bucket holds what a second brings: 40 messages at 20 a second take one second at least, of which the clock may have seen a little less.
+    let least = Duration::from_millis(900);
+    for (path, value, count, body) in [
+        ("/api/user-limits/guest/max-publish-rate", 20, 40, &b"m"[..]),
+        ("/api/vhost-limits/%2F/max-publish-rate", 20, 40, b"m"),
+        ("/api/user-limits/guest/max-publish-bytes-rate", 2000, 40, &[7; 100]),
+    ] {
+        limit(&broker, path, value, 204);
+        let took = publish_all(&channel, &queue, count, body).await;
+        assert!(took >= least, "{path}: {took:?}");
+        // Consumers are not concerned, and the queue has everything.
+        assert_eq!(drain(&channel, &queue).await.len(), count);
+        unlimit(&broker, path);
+    }
+    let arguments = table([("x-max-publish-rate", AMQPValue::LongInt(20))]);
+    let declared = channel.queue_declare("slow".into(), QueueDeclareOptions::default(), arguments);
+    within("queue.declare-ok", declared).await.unwrap();
+    let took = publish_all(&channel, "slow", 40, b"m").await;
+    assert!(took >= least, "{took:?}");
+    let policy = json!({"pattern": "^rated", "definition": {"max-publish-rate": 10}, "apply-to": "queues"}).to_string();
+    let response = http::send(broker.http(), "PUT", "/api/policies/%2F/slow", GUEST, &policy);
+    assert_eq!(response.status, 201, "{}", response.body);
+    let took = publish_all(&channel, &queue, 20, b"m").await;
+    assert!(took >= least, "{took:?}");
+    // Rates are known by their names, and must be numbers.
+    limit(&broker, "/api/user-limits/guest/max-publish-rate", "fast", 400);
+    let arguments = table([("x-max-publish-rate", AMQPValue::LongInt(-1))]);
+    let declared = channel.queue_declare("wrong".into(), QueueDeclareOptions::default(), arguments);
+    let (code, text) = refusal(within("an answer", declared).await);
+    assert!(code == 406 && text.contains("x-max-publish-rate"), "{text}");
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::support::lapin::*;
-use crate::support::{Broker, eventually, unique};
+use crate::support::{Broker, eventually, unique, within};
 
 /// A queue with arguments that is not durable; its name.
 pub async fn queue_with(channel: &Channel, arguments: FieldTable) -> String {
@@ -276,4 +276,46 @@ async fn letters_keep_their_order_through_a_chain() {
     let expected: Vec<_> = (0..count).map(|number| number.to_string()).collect();
     assert_eq!(bodies(&mut consumer, count).await, expected);
     assert_eq!(drain(&channel, &first).await.len(), 5);
+}
+
+/// RabbitMQ knows which of the queues have taken a letter, too (quorum queues).
+#[tokio::test]
+async fn a_letter_that_must_arrive_in_several_queues_is_offered_again_to_those_only_that_refused_it() {
+    let broker = Broker::shared();
+    let connection = connect(&broker).await;
+    let channel = channel_on(&connection).await;
+    let exchange = exchange(&channel, ExchangeKind::Fanout).await;
+    let open = queue(&channel, "open").await;
+    let full = table([("x-max-length", AMQPValue::LongInt(1)), ("x-overflow", string("reject-publish"))]);
+    let full = queue_with(&channel, full).await;
+    for queue in [&open, &full] {
+        bind(&channel, queue, &exchange, "").await;
+    }
+    let sure = table([
+        ("x-dead-letter-exchange", string(&exchange)),
+        ("x-dead-letter-strategy", string("at-least-once")),
+        ("x-overflow", string("reject-publish")),
+    ]);
+    let source = queue_with(&channel, sure).await;
+    publish(&channel, &full, "in the way").await;
+    for body in ["one", "two"] {
+        publish(&channel, &source, body).await;
+    }
+    for _ in 0..2 {
+        let message = eventually("a message", async || get(&channel, &source, BasicGetOptions::default()).await).await;
+        within("the reject", message.reject(BasicRejectOptions { requeue: false }))
+            .await
+            .unwrap();
+    }
+    until_ready(&connection, &open, 2).await;
+    // Each of them is offered to the full queue until it has room, several times for the second one.
+    let mut arrived = Vec::new();
+    while arrived.len() < 3 {
+        arrived.push(text(&eventually("a letter", async || take(&channel, &full).await).await));
+    }
+    arrived[1..].sort_unstable();
+    assert_eq!(arrived, ["in the way", "one", "two"]);
+    let mut once = drain(&channel, &open).await;
+    once.sort_unstable();
+    assert_eq!(once, ["one", "two"]);
 }

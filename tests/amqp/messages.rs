@@ -2,6 +2,7 @@
 
 use crate::support::Broker;
 use crate::support::lapin::*;
+use crate::support::raw::{self, Raw};
 use lapin::types::DecimalValue;
 
 #[tokio::test]
@@ -164,4 +165,42 @@ async fn channels_of_a_connection_do_not_mix() {
         "after",
         "a closed channel's consumer takes no more"
     );
+}
+
+/// A content header cannot be split into frames. RabbitMQ sends one that is too large for the consumer all the same.
+#[tokio::test]
+async fn a_header_that_is_too_large_for_the_consumers_frames_ends_its_connection_and_nothing_is_lost() {
+    let broker = Broker::shared();
+    let connection = connect(&broker).await;
+    let channel = channel_on(&connection).await;
+    let queue = queue(&channel, "wide").await;
+    let headers = table([("long", string(&"x".repeat(5000)))]);
+    publish_with(&channel, "", &queue, "wide", BasicProperties::default().with_headers(headers)).await;
+    publish(&channel, &queue, "next").await;
+    sync(&channel).await;
+    for get in [false, true] {
+        let mut narrow = Raw::login_tuned(broker.amqp(), Some(4096));
+        narrow.open(1);
+        if get {
+            narrow.send(&raw::method(1, 60, 70, |a| a.u16(0).short(&queue).bits(&[false])));
+        } else {
+            narrow.call(&raw::consume(1, &queue, "", [false; 4]), 60, 21);
+        }
+        // What fits may be on its way already.
+        loop {
+            match narrow.next() {
+                raw::Event::Frame(frame) if frame.method() == Some((10, 50)) => {
+                    let mut arguments = frame.arguments();
+                    assert_eq!(arguments.u16(), 501);
+                    assert!(arguments.short().contains("does not fit into the negotiated frame_max of 4096"));
+                    break;
+                }
+                raw::Event::Frame(frame) => assert!(frame.payload.len() <= 4088),
+                other => panic!("{other:?}"),
+            }
+        }
+        drop(narrow);
+        until_ready(&connection, &queue, 2).await;
+    }
+    assert_eq!(drain(&channel, &queue).await, ["wide", "next"]);
 }

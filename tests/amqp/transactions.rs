@@ -2,7 +2,7 @@
 
 use crate::support::lapin::*;
 use crate::support::raw::{self, Raw};
-use crate::support::{Broker, unique};
+use crate::support::{Broker, unique, within};
 
 /// A transactional channel on its own connection, another channel on another one, and a queue.
 async fn transactional(broker: &Broker) -> (Connection, Channel, Channel, String) {
@@ -204,4 +204,26 @@ async fn the_time_to_live_counts_from_the_commit() {
     channel.tx_commit().await.unwrap();
     assert_eq!(take(&other, &queue).await.map(|message| text(&message)), Some("stays".into()));
     until_ready(&connection, &queue, 0).await;
+}
+
+#[tokio::test]
+async fn a_queue_that_is_there_again_at_the_commit_gets_what_was_for_its_name() {
+    let broker = Broker::shared();
+    let (_connection, channel, other, queue) = transactional(&broker).await;
+    let large = "x".repeat(10_000);
+    let persistent = BasicProperties::default().with_delivery_mode(2);
+    for body in ["one", &large] {
+        publish_with(&channel, "", &queue, body, persistent.clone()).await;
+    }
+    sync(&channel).await;
+    let deleted = other.queue_delete(queue.as_str().into(), QueueDeleteOptions::default());
+    within("queue.delete-ok", deleted).await.unwrap();
+    let durable = QueueDeclareOptions {
+        durable: true,
+        ..QueueDeclareOptions::default()
+    };
+    declare(&other, &queue, durable).await;
+    publish(&channel, &queue, "two").await;
+    channel.tx_commit().await.unwrap();
+    assert_eq!(drain(&other, &queue).await, ["one", &large, "two"]);
 }

@@ -7,6 +7,7 @@
 
 #![allow(clippy::unwrap_used, unreachable_pub, clippy::print_stdout)]
 
+mod duplicates;
 mod history;
 mod letters;
 mod load;

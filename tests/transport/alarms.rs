@@ -7,7 +7,7 @@ use crate::login::{Login, log_in, mechanisms};
 use crate::served::Served;
 use crate::support::broker::Process;
 use crate::support::http;
-use crate::support::raw::{self, Raw};
+use crate::support::raw::{self, Event, Raw};
 use crate::support::{Broker, tool};
 
 fn connect(served: &Served, capabilities: &[&str]) -> Raw {
@@ -169,6 +169,103 @@ impl<'a> Tmpfs<'a> {
 impl Drop for Tmpfs<'_> {
     fn drop(&mut self) {
         drop(Command::new("umount").arg("-l").arg(self.0).status());
+    }
+}
+
+/// The disk is full, and what has to be written cannot be: who publishes is blocked and nothing more is confirmed, who consumes goes on, and a restart finds what was confirmed.
+#[test]
+fn a_store_that_fails_blocks_who_publishes_and_nobody_else() {
+    if Broker::is_external() {
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    let Some(_disk) = Tmpfs::mount(place.path()) else { return };
+    let (data, filler) = (place.path().join("data"), place.path().join("filler"));
+    let arguments = [
+        "--disk-free-min",
+        "1KiB",
+        "--set",
+        "store.segment_bytes=1MiB",
+        "--set",
+        "alarms.interval=1h",
+    ];
+    let mut process = Process::serve(&data, &arguments);
+    let ready = process.ready();
+    let (amqp, http) = (address(&ready, "amqp://"), address(&ready, "http://"));
+    let connect = |capabilities: &[&str]| {
+        let mut raw = Raw::connect(amqp);
+        mechanisms(&mut raw).unwrap();
+        assert_eq!(log_in(&mut raw, "PLAIN", b"\0guest\0guest", capabilities), Login::Open);
+        raw.open(1);
+        raw
+    };
+    let mut publisher = connect(&["connection.blocked"]);
+    let durable = [false, true, false, false, false];
+    publisher.call(&raw::queue_declare(1, "q", durable), 50, 11);
+    publisher.call(&raw::method(1, 85, 10, |a| a.bits(&[false])), 85, 11);
+    fill_up(&filler);
+    let persistent = |body: &[u8]| {
+        let header = raw::persistent_header(1, body.len() as u64);
+        [raw::publish(1, "", "q", &[false, false]), header, raw::frame(raw::BODY, 1, body)].concat()
+    };
+    let (mut sent, mut confirmed) = (0, 0);
+    let reason = loop {
+        publisher.send(&persistent(&[7; 100_000]));
+        sent += 1;
+        match publisher.next() {
+            Event::Frame(frame) if frame.method() == Some((60, 80)) => confirmed += 1,
+            Event::Frame(frame) if frame.method() == Some((10, 60)) => break frame.arguments().short(),
+            other => panic!("{other:?} after {sent} messages"),
+        }
+        assert!(sent < 2000, "the disk does not get full");
+    };
+    assert_eq!((reason.as_str(), confirmed), ("the store has failed", sent - 1));
+    assert!(process.stderr().contains("free space or replace the disk, then restart"));
+    assert_eq!(http::json(http, "/api/overview")["store"]["failed"], true);
+    publisher.send(&persistent(b"never taken"));
+    let mut other = connect(&["connection.blocked"]);
+    other.send(&message("q", b"not even a transient one"));
+    assert_eq!(blocked(&mut other), "the store has failed");
+    // What need not be written can be had, what must be cannot.
+    let mut consumer = connect(&[]);
+    assert_eq!(declare_passively(&mut consumer, "q"), sent);
+    consumer.call(&raw::queue_declare(1, "transient", [false; 5]), 50, 11);
+    consumer.call(&raw::consume(1, "q", "", [false, true, false, false]), 60, 21);
+    consumer.expect(60, 60);
+    let mut declaring = connect(&[]);
+    declaring.send(&raw::queue_declare(1, "durable", durable));
+    assert_eq!(declaring.expect(10, 50).arguments().u16(), 541);
+    drop(process);
+    std::fs::remove_file(&filler).unwrap();
+    let mut process = Process::serve(&data, &arguments);
+    let mut again = Raw::connect(address(&process.ready(), "amqp://"));
+    mechanisms(&mut again).unwrap();
+    log_in(&mut again, "PLAIN", b"\0guest\0guest", &[]);
+    again.open(1);
+    let found = declare_passively(&mut again, "q");
+    assert!((confirmed..=sent).contains(&found), "{found} of {confirmed} that were confirmed");
+    process.terminate();
+}
+
+fn address(ready: &str, scheme: &str) -> std::net::SocketAddr {
+    let rest = ready.split_once(scheme).unwrap().1;
+    let end = rest.find([' ', ',']).unwrap_or(rest.len());
+    rest[..end].parse().unwrap()
+}
+
+fn declare_passively(raw: &mut Raw, queue: &str) -> u32 {
+    let ok = raw.call(&raw::queue_declare(1, queue, [true, false, false, false, false]), 50, 11);
+    let mut arguments = ok.arguments();
+    arguments.short();
+    arguments.u32()
+}
+
+/// Writes until nothing more can be written.
+fn fill_up(filler: &Path) {
+    use std::io::Write;
+    let mut file = std::fs::File::create(filler).unwrap();
+    for size in [1 << 20, 4096] {
+        while file.write_all(&vec![1; size]).is_ok() {}
     }
 }
 

@@ -193,6 +193,89 @@ fn certificates_of_clients() {
     }
 }
 
+impl Authority {
+    /// Writes `crl.pem`, the list of these revoked certificates.
+    fn revoke(&self, names: &[&str]) {
+        let mut index = String::new();
+        for name in names {
+            let mut command = Command::new(&self.openssl);
+            command.args(["x509", "-noout", "-serial", "-in", &self.file(&format!("{name}.pem"))]);
+            let serial = tool::run(&mut command).trim().replace("serial=", "");
+            index += &format!("R\t491231235959Z\t260101000000Z\t{serial}\tunknown\t/CN={name}\n");
+        }
+        std::fs::write(self.file("index"), index).unwrap();
+        std::fs::write(self.file("crlnumber"), "01\n").unwrap();
+        let config = format!(
+            "[ca]\ndefault_ca=d\n[d]\ndatabase={}\ncrlnumber={}\ndefault_md=sha256\ndefault_crl_days=2\n",
+            self.file("index"),
+            self.file("crlnumber")
+        );
+        std::fs::write(self.file("ca.config"), config).unwrap();
+        let mut command = Command::new(&self.openssl);
+        command.args(["ca", "-gencrl", "-config", &self.file("ca.config")]);
+        command.args([
+            "-keyfile",
+            &self.file("ca.key"),
+            "-cert",
+            &self.file("ca.pem"),
+            "-out",
+            &self.file("crl.pem"),
+        ]);
+        tool::run(&mut command);
+    }
+}
+
+#[test]
+fn revoked_certificates_are_refused_and_the_list_is_read_again() {
+    let Some(authority) = Authority::new() else { return };
+    for name in ["guest", "lost"] {
+        authority.sign(name, "/CN=guest", &["basicConstraints=critical,CA:FALSE"]);
+    }
+    authority.revoke(&["lost"]);
+    let set = format!("tls.crl={}", authority.file("crl.pem"));
+    let arguments = [
+        "--tls-client-certificates",
+        "required",
+        "--set",
+        &set,
+        "--set",
+        "alarms.interval=20ms",
+    ];
+    let Some(served) = authority.serve(&arguments) else { return };
+    let is_taken = |name: &str, version: &str| mechanisms(&mut authority.connect(&served, Some(name), &[version])).is_some();
+    for version in ["-tls1_2", "-tls1_3"] {
+        assert!(is_taken("guest", version) && !is_taken("lost", version), "{version}");
+    }
+    authority.revoke(&["lost", "guest"]);
+    served.says("certificates read again");
+    assert!(!is_taken("guest", "-tls1_3"));
+    let wrong = format!("tls.crl={}", authority.file("ca.pem"));
+    let (cert, key) = (authority.file("broker.pem"), authority.file("broker.key"));
+    let ca = authority.file("ca.pem");
+    let tls = [
+        "config",
+        "check",
+        "--amqps",
+        "127.0.0.1:0",
+        "--tls-cert",
+        &cert,
+        "--tls-key",
+        &key,
+        "--tls-ca",
+        &ca,
+    ];
+    for (more, words) in [
+        (
+            &["--tls-client-certificates", "required", "--set", &wrong][..],
+            "there is no list of revoked certificates in it",
+        ),
+        (&["--set", &set], "tls.client_certificates asks for none"),
+    ] {
+        let (status, said) = Process::spawn([&tls[..], more].concat()).ended();
+        assert!(!status.success() && said.contains(words), "{said}");
+    }
+}
+
 #[test]
 fn parts_of_a_certificate_that_name_the_user() {
     let Some(authority) = Authority::new() else { return };

@@ -148,6 +148,16 @@ pub fn after_delay(record: Record<'_>) -> Result<DelayedLetter, WireError> {
     })
 }
 
+/// The keys by which a message is routed: its own, and those in its header `CC`.
+#[must_use]
+pub fn routing_keys(record: Record<'_>) -> Vec<ShortString> {
+    let mut keys = vec![ShortString::from(exchange_and_key(record.envelope()).1)];
+    if let Some(headers) = read(record).ok().and_then(|(_, properties)| properties.headers) {
+        keys.extend(further_keys(&Fields::of(headers.to_table())));
+    }
+    keys
+}
+
 /// The keys in the header `CC`.
 fn further_keys(headers: &Fields) -> impl Iterator<Item = ShortString> {
     let keys = headers.0.get(CC.as_bytes()).and_then(Value::as_array).unwrap_or_default();

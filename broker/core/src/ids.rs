@@ -47,6 +47,11 @@ id!(
     Epoch
 );
 
+impl Epoch {
+    /// One that is never durable.
+    pub const NEVER: Self = Self(u64::MAX);
+}
+
 impl Sequence {
     /// The position `n` places further on.
     #[must_use]

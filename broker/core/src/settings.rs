@@ -43,6 +43,11 @@ pub struct Settings {
     pub paused: bool,
     /// Messages with the same value of this header go to one consumer at a time, in order (`x-group-by`, an extension of Stoa's).
     pub group_by: Option<ShortString>,
+    /// Messages a second that are taken in at most, and octets of their bodies (`x-max-publish-rate`, `x-max-publish-bytes-rate`, extensions of Stoa's). Whoever
+    /// publishes more waits.
+    pub publish_rate: Option<u64>,
+    /// See `publish_rate`.
+    pub publish_bytes_rate: Option<u64>,
     /// A message replaces a ready one with the same value of this header (`x-last-value-key`, an extension of Stoa's).
     pub last_value_key: Option<ShortString>,
 }

@@ -1,4 +1,5 @@
-//! Watermarks of disk and memory. Beyond one of them connections that publish are held back, so that the disk does not get full; all others go on.
+//! Watermarks of disk and memory. Beyond one of them connections that publish are held back, so that the disk does not get full; all others go on. So it is
+//! once the store has failed, until the broker is started again.
 //!
 //! One thread looks once an interval; connections read one integer.
 
@@ -19,6 +20,7 @@ pub(crate) struct Raised(u8);
 impl Raised {
     const MEMORY: u8 = 1;
     const DISK: u8 = 2;
+    const STORE: u8 = 4;
 
     pub(crate) fn any(self) -> bool {
         self.0 != 0
@@ -27,6 +29,7 @@ impl Raised {
     /// As RabbitMQ words the reason in `connection.blocked`.
     pub(crate) fn reason(self) -> &'static str {
         match self.0 {
+            n if n & Self::STORE != 0 => "the store has failed",
             Self::MEMORY => "low on memory",
             Self::DISK => "low on disk",
             _ => "low on memory & disk",
@@ -51,6 +54,8 @@ pub struct AlarmStatus {
     pub disk: bool,
     /// More than `memory_max` is used: connections that publish are blocked.
     pub memory: bool,
+    /// The store has failed: connections that publish are blocked until the broker is started again.
+    pub store: bool,
     /// Octets free on the disk of the data directory; 0 if it does not say.
     pub disk_free: u64,
     /// The watermark of the disk.
@@ -64,6 +69,11 @@ pub struct AlarmStatus {
 impl Alarms {
     pub(crate) fn raised(&self) -> Raised {
         Raised(self.raised.load(Ordering::Relaxed))
+    }
+
+    /// The store has failed.
+    pub(crate) fn raise_store(&self) {
+        self.raised.fetch_or(Raised::STORE, Ordering::SeqCst);
     }
 
     pub(crate) fn stop(&self) {
@@ -83,6 +93,7 @@ impl Broker {
         AlarmStatus {
             disk: raised & Raised::DISK != 0,
             memory: raised & Raised::MEMORY != 0,
+            store: raised & Raised::STORE != 0,
             disk_free: self.alarms.disk_free.load(Ordering::Relaxed),
             disk_free_min: config.alarms.disk_free_min(&config.limits, &config.store),
             memory_used: self.alarms.memory_used.load(Ordering::Relaxed),
@@ -114,7 +125,14 @@ pub(crate) fn look(broker: &Arc<Broker>) {
             raised |= alarms.raised.load(Ordering::Relaxed) & Raised::DISK;
         }
     }
+    if broker.commits.has_failed() {
+        raised |= Raised::STORE;
+    }
     let before = alarms.raised.swap(raised, Ordering::SeqCst);
+    if broker.commits.has_failed() {
+        // It may have failed in between, and been raised before the swap.
+        alarms.raise_store();
+    }
     if before != raised {
         tell(broker, Raised(before), Raised(raised));
     }

@@ -10,7 +10,8 @@ use hashbrown::HashMap;
 use parking_lot::{Mutex, RwLock, RwLockWriteGuard};
 use stoa_amqp::ReplyCode;
 use stoa_core::ids::{ConnectionId, ConsumerId, QueueId};
-use stoa_core::topology::{Change, Queue, Topology};
+use stoa_core::shard::QueueSpec;
+use stoa_core::topology::{Change, Holding, Queue, Topology};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
@@ -19,8 +20,11 @@ use crate::bodies::Bodies;
 use crate::commit::Commits;
 use crate::config::Config;
 use crate::connection::Identity;
+use crate::deduplication::SeenKeys;
+use crate::letters::Takers;
 use crate::logins::Logins;
 use crate::pager::Pager;
+use crate::rates::Rates;
 use crate::shards::ShardCell;
 use crate::tallies::Tallies;
 use crate::timers::Timers;
@@ -46,6 +50,9 @@ pub struct Broker {
     pub(crate) runtimes: Vec<Handle>,
     pub(crate) admission: Arc<Admission>,
     pub(crate) alarms: Alarms,
+    pub(crate) seen: SeenKeys,
+    pub(crate) rates: Rates,
+    pub(crate) takers: Takers,
     /// None: no listener speaks TLS.
     pub(crate) certificates: Option<Arc<Certificates>>,
     /// The broker is about to end: no connection is accepted any more.
@@ -105,6 +112,7 @@ pub(crate) struct Parts<'j> {
     pub(crate) timers: Arc<Timers>,
     pub(crate) pager: Pager,
     pub(crate) bodies: Bodies,
+    pub(crate) seen: SeenKeys,
     pub(crate) runtimes: Vec<Handle>,
     pub(crate) certificates: Option<Arc<Certificates>>,
     pub(crate) journal: &'j stoa_storage::Journal,
@@ -132,6 +140,9 @@ impl Broker {
             runtimes: parts.runtimes,
             admission: Arc::default(),
             alarms: Alarms::default(),
+            seen: parts.seen,
+            rates: Rates::default(),
+            takers: Takers::default(),
             certificates: parts.certificates,
             stopping: AtomicBool::new(false),
             started: Instant::now(),
@@ -181,8 +192,11 @@ impl Broker {
         let durable = unwritten.len() != before;
         let released = topology.take_released();
         dropped.extend_from_slice(&released);
+        let replays = topology.take_replays();
+        let arrivals = self.replay(topology, &replays);
         self.topology_version.fetch_add(1, Ordering::SeqCst);
         drop(site);
+        self.arrive(&arrivals);
         self.delete_released(released);
         if durable {
             self.commits.note_dirty();
@@ -190,9 +204,22 @@ impl Broker {
         Changed { outcome, durable }
     }
 
-    /// Delayed-message exchanges are gone, and what they held back with them.
+    /// Makes the queues of a new exchange's own, while the topology is locked. Their shards must be [run](ShardCell::run_if_needed) then.
+    pub(crate) fn create_holdings(&self, holdings: &[Holding]) {
+        for holding in holdings {
+            self.shard_of(holding.queue).lock().shard.create(QueueSpec {
+                id: holding.queue,
+                durable: holding.durable,
+                auto_delete: false,
+                settings: Some(holding.settings.clone()),
+            });
+        }
+    }
+
+    /// Exchanges are gone, and what lay in queues of their own with them.
     fn delete_released(self: &Arc<Self>, released: Vec<QueueId>) {
         for queue in released {
+            self.seen.forget(queue);
             // Nobody else can have deleted it, and if so it is as good.
             self.with_shard(queue, |shard, effects| shard.delete(queue, false, false, effects))
                 .ok();
@@ -302,10 +329,18 @@ impl Broker {
         }
     }
 
-    /// A table could not be written: nothing is accepted any more.
-    pub(crate) fn store_failed(&self, error: &stoa_storage::TableError) {
-        tracing::error!(%error, "the store failed; free space or replace the disk, then restart");
+    /// Something could not be written or synced: nothing is confirmed any more, and who publishes is blocked.
+    pub(crate) fn store_failed(&self, error: &dyn std::error::Error) {
+        tracing::error!(
+            error = %error,
+            "the store failed: nothing is confirmed any more, connections that publish are blocked; free space or replace the disk, then restart"
+        );
         self.commits.fail();
+        self.alarms.raise_store();
+        let all: Vec<_> = self.connections.lock().values().cloned().collect();
+        for presence in all {
+            presence.outlet.wake.notify_one();
+        }
     }
 
     /// Reads the files of TLS again. Connections keep the session that they have; if the files cannot be used, everything is as before.

@@ -115,18 +115,13 @@ impl Commits {
     }
 
     /// Asks for a commit of everything applied before this call and for a call of [`Outlet::durable`] after it, unless the commit thread knows of
-    /// this outlet already. If the store has failed, the connection is closed, and the epoch is one that never comes.
+    /// this outlet already. If the store has failed, the epoch is one that never comes.
     pub(crate) fn register_once(&self, outlet: &Arc<Outlet>, state: &mut OutletState) -> Epoch {
         if let Some(epoch) = state.registered.filter(|epoch| *epoch == self.open_epoch()) {
             return epoch;
         }
         state.registered = self.register(outlet);
-        if state.registered.is_none() {
-            let text = "the store has failed, nothing can be committed";
-            state.close.get_or_insert_with(|| (ReplyCode::InternalError, text.to_owned()));
-            outlet.wake.notify_one();
-        }
-        state.registered.unwrap_or(Epoch(u64::MAX))
+        state.registered.unwrap_or(Epoch::NEVER)
     }
 
     /// To be held while the parts of a transaction are applied to their shards: one commit takes them all in, or a later one does. Nothing else
@@ -359,10 +354,10 @@ fn wait_for_room(broker: &Broker, journal: &mut Journal) {
     }
 }
 
-/// Nothing is ever confirmed again: whoever waits is told and closed, publishing is refused from now on.
+/// Nothing is ever confirmed again. Whoever waits for an answer is told so and closed, because there will be none; who waits for confirms alone is blocked,
+/// as who publishes is, and what it has not had confirmed stays so.
 fn fail(broker: &Broker, waiters: &[Arc<Outlet>], error: &CommitError) {
-    tracing::error!(%error, "the store failed: nothing is accepted or confirmed any more; free space or replace the disk, then restart");
-    broker.commits.fail();
+    broker.store_failed(error);
     // Those too who came while this commit was under way: nobody else will tell them.
     let late = {
         let mut asks = broker.commits.asks.lock();
@@ -370,7 +365,9 @@ fn fail(broker: &Broker, waiters: &[Arc<Outlet>], error: &CommitError) {
         std::mem::take(&mut asks.waiters)
     };
     for outlet in waiters.iter().chain(&late) {
-        outlet.close_with(ReplyCode::InternalError, format!("the store failed: {error}"));
+        if outlet.lock().is_holding() {
+            outlet.close_with(ReplyCode::InternalError, format!("the store failed: {error}"));
+        }
     }
 }
 

@@ -122,6 +122,9 @@ impl<'b> Dispatch<'b> {
         for outlet in std::mem::take(&mut self.touched) {
             let stalled = self.stalled.contains(&outlet.id);
             let mut state = outlet.lock();
+            if state.close.is_some() {
+                self.wake.push(outlet.clone());
+            }
             match outlet.flush(&mut state) {
                 Flush::Done if stalled => {
                     drop(state);

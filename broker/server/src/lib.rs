@@ -17,6 +17,7 @@ mod compat;
 mod config;
 mod connection;
 mod contents;
+mod deduplication;
 mod dispatch;
 mod letters;
 mod logins;
@@ -25,6 +26,7 @@ mod outlet;
 mod overview;
 mod pager;
 mod presence;
+mod rates;
 mod recovery;
 mod reply_to;
 mod requests;
@@ -51,8 +53,8 @@ pub use broker::Broker;
 pub use commit::CommitStatus;
 pub use compat::{Compat, RABBITMQ_VERSION};
 pub use config::{
-    AlarmConfig, CertificateName, ClientCertificates, Config, ConfigError, Limits, ListenError, ManagementConfig, SaslConfig, StoreConfig,
-    TcpListen, TlsConfig, TlsVersion, UnitError, UnixListen, parse_bytes,
+    AlarmConfig, CertificateName, ClientCertificates, Config, ConfigError, Incoming, Interceptors, Limits, ListenError, ManagementConfig,
+    Overwrite, SaslConfig, SetHeader, StoreConfig, TcpListen, TlsConfig, TlsVersion, UnitError, UnixListen, parse_bytes,
 };
 pub use connection::{Identity, NewMessage, Presence, TakenMessage, Taking};
 pub use contents::{
@@ -164,6 +166,7 @@ pub fn start(config: Config) -> Result<Running, StartError> {
         timers,
         pager,
         bodies: recovered.bodies,
+        seen: recovered.seen,
         runtimes,
         certificates,
         journal: &store.journal,

@@ -136,6 +136,8 @@ pub struct ConnectionView {
     pub tls: Option<TlsSummary>,
     /// It publishes, and is held back by an alarm.
     pub blocked: bool,
+    /// It publishes, and a rate has held it back in the last five seconds.
+    pub flow: bool,
     /// When it was accepted.
     pub connected_at: SystemTime,
     /// Who it is; the user is empty until it has logged in.
@@ -373,6 +375,7 @@ impl Broker {
                     local: presence.local,
                     tls: presence.tls.get().cloned(),
                     blocked: presence.blocked.load(Ordering::Relaxed),
+                    flow: presence.is_in_flow(self),
                     connected_at: presence.connected_at,
                     identity,
                     channels,

@@ -8,17 +8,19 @@ use std::sync::Arc;
 use stoa_core::ids::QueueId;
 use stoa_core::log::{self, LogError, LogRecord};
 use stoa_core::shard::{QueueSpec, Restored, Shard, ShardLimits, StoredError, stored};
-use stoa_core::topology::{Queue, RestoreError, Topology};
+use stoa_core::topology::{Purpose, Queue, RestoreError, Topology};
 use stoa_storage::{Batch, CommitNumber, Family, OpenError, Store, TableError, Tables};
 
 use crate::bodies::{self, Bodies};
 use crate::config::Config;
+use crate::deduplication::SeenKeys;
 
 /// What a data directory says when the broker starts.
 pub(crate) struct Recovered {
     pub(crate) topology: Topology,
     pub(crate) shards: Vec<Shard>,
     pub(crate) bodies: Bodies,
+    pub(crate) seen: SeenKeys,
 }
 
 /// Why a data directory cannot be recovered. Nothing was changed in it.
@@ -39,6 +41,9 @@ pub enum RecoveryError {
     /// An entry of the index makes no sense.
     #[error("the index of the queues cannot be read: {0}")]
     Index(#[from] StoredError),
+    /// A chunk with keys of messages is damaged.
+    #[error("the keys that an exchange with deduplication has seen cannot be read: {0}; restore the data directory from a backup")]
+    Keys(StoredError),
 }
 
 pub(crate) fn recover(store: &mut Store, config: &Config) -> Result<Recovered, RecoveryError> {
@@ -99,7 +104,38 @@ pub(crate) fn recover(store: &mut Store, config: &Config) -> Result<Recovered, R
         );
     }
     store.tables.write(&obsolete)?;
-    Ok(Recovered { topology, shards, bodies })
+    let seen = SeenKeys::new(config.limits.deduplication_keys_max);
+    read_keys(&store.tables, &topology, &shards, &seen)?;
+    Ok(Recovered {
+        topology,
+        shards,
+        bodies,
+        seen,
+    })
+}
+
+/// The keys of messages that exchanges have seen, out of the queues in which they lie.
+fn read_keys(tables: &Tables, topology: &Topology, shards: &[Shard], seen: &SeenKeys) -> Result<(), RecoveryError> {
+    for holding in topology.holdings().filter(|holding| holding.purpose == Purpose::Keys) {
+        let mut problem = None;
+        let shard = &shards[(holding.queue.0 % shards.len() as u64) as usize];
+        let read = shard.read(
+            holding.queue,
+            |chunk| match tables.get(Family::Chunks, &stored::chunk_key(holding.queue, chunk)) {
+                Ok(found) => found.unwrap_or_default(),
+                Err(error) => {
+                    problem = Some(error);
+                    Vec::new()
+                }
+            },
+            |record| seen.restore(holding.queue, record),
+        );
+        if let Some(error) = problem {
+            return Err(error.into());
+        }
+        read.map_err(RecoveryError::Keys)?;
+    }
+    Ok(())
 }
 
 /// Lies in the tables while no broker runs and the last one stopped in good order: then what was never delivered is known.

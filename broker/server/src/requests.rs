@@ -76,28 +76,20 @@ pub struct BindingRequest<'a> {
 }
 
 impl Broker {
-    /// Declares an exchange in somebody's name; its shard is told if it has a queue of its own.
+    /// Declares an exchange in somebody's name; the shards of queues of its own are told.
     pub(crate) fn declare_exchange(
         self: &Arc<Self>,
         actor: &Actor<'_>,
         wanted: &ExchangeDeclare<'_>,
     ) -> Changed<Result<(), TopologyError>> {
         let done = self.change_topology(|topology, changes| {
-            let holding = topology.declare_exchange(actor, wanted, changes)?;
-            let queue = holding.as_ref().map(|holding| holding.queue);
-            if let Some(holding) = holding {
-                self.shard_of(holding.queue).lock().shard.create(QueueSpec {
-                    id: holding.queue,
-                    durable: holding.durable,
-                    auto_delete: false,
-                    settings: Some(holding.settings),
-                });
-            }
-            Ok(queue)
+            let holdings = topology.declare_exchange(actor, wanted, changes)?;
+            self.create_holdings(&holdings);
+            Ok(holdings)
         });
-        let outcome = done.outcome.map(|holding| {
-            if let Some(queue) = holding {
-                self.shard_of(queue).run_if_needed(self);
+        let outcome = done.outcome.map(|holdings| {
+            for holding in &holdings {
+                self.shard_of(holding.queue).run_if_needed(self);
             }
         });
         Changed {

@@ -285,6 +285,21 @@ impl ShardCell {
         });
     }
 
+    /// Leaves a batch in the inbox. The shard is not run.
+    pub(crate) fn leave_batch(&self, ops: Vec<Op>, arena: Vec<u8>) {
+        self.leave(Waiting::Batch { ops, arena, receipt: None });
+    }
+
+    /// Applies what waits in the inbox before this returns.
+    pub(crate) fn apply_inbox(&self, broker: &Arc<Broker>) {
+        let nothing = Job {
+            ops: &[],
+            arena: &[],
+            receipt: None,
+        };
+        self.apply_now(broker, nothing);
+    }
+
     /// Less waits in the outbox than before.
     pub(crate) fn outbox_shrank(&self, before: usize) {
         if before > OUTBOX_BYTES_MAX && self.outbox.bytes() <= OUTBOX_BYTES_MAX {

@@ -105,6 +105,15 @@ pub fn header(channel: u16, body_size: u64) -> Vec<u8> {
     frame(HEADER, channel, &Writer::default().u16(60).u16(0).u64(body_size).u16(0).0)
 }
 
+/// The same of a persistent message: property flags and `delivery-mode` 2.
+pub fn persistent_header(channel: u16, body_size: u64) -> Vec<u8> {
+    frame(
+        HEADER,
+        channel,
+        &Writer::default().u16(60).u16(0).u64(body_size).u16(1 << 12).u8(2).0,
+    )
+}
+
 pub fn start_ok(mechanism: &str, response: &[u8], wants_close: bool) -> Vec<u8> {
     let mut properties = Vec::new();
     if wants_close {

@@ -43,6 +43,7 @@ mod map;
 mod paging;
 mod pick;
 mod queue;
+mod reading;
 mod recovery;
 mod removal;
 mod returns;

@@ -137,7 +137,9 @@ impl Topology {
         if durable {
             changes.push(Change::put(binding_key(&vhost.name, &binding), &Table::new()));
         }
+        let (exchange, vhost_name) = (exchange.clone(), vhost.name.clone());
         vhost.bind(binding, source, target, durable);
+        self.note_replay(&vhost_name, &exchange, target);
         Ok(())
     }
 

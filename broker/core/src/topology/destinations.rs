@@ -112,6 +112,7 @@ mod tests {
             queue: QueueId(n),
             durable: n.is_multiple_of(2),
             delays: false,
+            keeps: false,
         })
     }
 

@@ -1,13 +1,13 @@
 //! Exchanges: what they are, and their declaration and deletion (AMQP 0-9-1, class `exchange`).
 
 use super::change::Change;
+use super::deduplication::{self, Deduplication};
 use super::equivalence::{check_argument, check_property};
 use super::error::{Permission, Resource, ResourceKind, TopologyError};
-use super::holding::{Held, Holding, delayed_kind};
+use super::holding::{Held, Holding, OwnQueues, routes_as};
 use super::kinds::check_consistent_hash;
 use super::vhost::exchange_key;
-use super::{Actor, RouteTarget, Topology, check_depth, new_name, stripped};
-use crate::ids::QueueId;
+use super::{Actor, RouteTarget, Topology, check_depth, history, new_name, stripped};
 use std::fmt;
 use std::sync::Arc;
 use stoa_amqp::{ShortString, Table, Value};
@@ -36,11 +36,15 @@ pub enum ExchangeKind {
     LocalRandom,
     /// As another kind, its argument `x-delayed-type`, after a delay that the message asks for (`x-delayed-message`).
     Delayed,
+    /// Nothing, and a message that was there before is not routed again (`x-message-deduplication`, noxdafox's plugin).
+    Deduplication,
+    /// Nothing, and what is bound later gets the last messages first (`x-recent-history`).
+    RecentHistory,
 }
 
 impl ExchangeKind {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Direct,
         Self::Fanout,
         Self::Topic,
@@ -50,6 +54,8 @@ impl ExchangeKind {
         Self::Random,
         Self::LocalRandom,
         Self::Delayed,
+        Self::Deduplication,
+        Self::RecentHistory,
     ];
 
     /// The name by which clients declare it.
@@ -65,6 +71,8 @@ impl ExchangeKind {
             Self::Random => "x-random",
             Self::LocalRandom => "x-local-random",
             Self::Delayed => "x-delayed-message",
+            Self::Deduplication => "x-message-deduplication",
+            Self::RecentHistory => "x-recent-history",
         }
     }
 
@@ -108,25 +116,28 @@ pub struct Exchange {
     pub internal: bool,
     /// What else was asked for.
     pub arguments: Table,
-    /// The queue of its own in which a delayed-message exchange holds messages back. No client sees it.
-    pub holding: Option<QueueId>,
+    /// The queues of its own. No client sees them.
+    pub own: OwnQueues,
 }
 
 impl Exchange {
     /// By what it routes what it does not hold back.
     pub(super) fn routes_as(&self) -> ExchangeKind {
-        match self.kind {
-            ExchangeKind::Delayed => delayed_kind(&self.arguments).unwrap_or(ExchangeKind::Fanout),
-            kind => kind,
-        }
+        routes_as(self.kind, &self.arguments)
+    }
+
+    /// How it tells duplicates, if it does.
+    pub(super) fn deduplication(&self) -> Option<Deduplication> {
+        Deduplication::of(self.routes_as(), &self.arguments)
     }
 
     /// Where it holds messages back.
     pub(super) fn holding_target(&self) -> Option<RouteTarget> {
-        self.holding.map(|queue| RouteTarget {
+        self.own.delays.map(|queue| RouteTarget {
             queue,
             durable: self.durable,
             delays: true,
+            keeps: false,
         })
     }
 
@@ -151,8 +162,8 @@ impl Exchange {
         ]
         .into_iter()
         .collect();
-        if let Some(holding) = self.holding {
-            fields.insert("holding", holding.0.cast_signed());
+        for (purpose, queue) in self.own.iter() {
+            fields.insert(purpose.field(), queue.0.cast_signed());
         }
         Change::put(exchange_key(&self.vhost, &self.name), &fields)
     }
@@ -186,8 +197,7 @@ pub struct ExchangeDeclare<'a> {
 }
 
 impl Topology {
-    /// Declares an exchange, or finds that an equivalent one is there. Gives the queue of its own that a new delayed-message exchange has: its shard
-    /// must be told.
+    /// Declares an exchange, or finds that an equivalent one is there. Gives the queues of its own that a new one has: their shards must be told.
     ///
     /// # Errors
     /// As RabbitMQ: see [`TopologyError`]. A passive declaration asks for any permission on the exchange, as RabbitMQ 4.3 does.
@@ -196,21 +206,21 @@ impl Topology {
         actor: &Actor<'_>,
         declare: &ExchangeDeclare<'_>,
         changes: &mut Vec<Change>,
-    ) -> Result<Option<Holding>, TopologyError> {
+    ) -> Result<Vec<Holding>, TopologyError> {
         let vhost = self.vhost(actor.vhost)?;
         let name = stripped(declare.name);
         let resource = Resource::new(ResourceKind::Exchange, &name, &vhost.name);
         if declare.passive {
             check_not_default(&name)?;
             self.check_any(actor, &resource)?;
-            return vhost.exchange(&name).map(|_| None).ok_or(TopologyError::NotFound(resource));
+            return vhost.exchange(&name).map(|_| Vec::new()).ok_or(TopologyError::NotFound(resource));
         }
         let kind = ExchangeKind::of_name(declare.kind);
         let kind = kind.ok_or_else(|| TopologyError::ExchangeType(String::from_utf8_lossy(declare.kind).into()))?;
         check_not_default(&name)?;
         self.check(actor, Permission::Configure, &resource)?;
         if let Some(exchange) = vhost.exchange(&name) {
-            return exchange.check_equivalence(kind, declare, &resource).map(|()| None);
+            return exchange.check_equivalence(kind, declare, &resource).map(|()| Vec::new());
         }
         let name = new_name(ResourceKind::Exchange, &name)?;
         if name.as_bytes().starts_with(b"amq.") {
@@ -223,11 +233,11 @@ impl Topology {
         self.check_exchange_argument(actor, ALTERNATE, &declare.arguments, &resource)?;
         check_arguments(kind, &declare.arguments)?;
         let vhost = vhost.name.clone();
-        let holding = (kind == ExchangeKind::Delayed).then(|| self.ids.take(changes));
+        let own = OwnQueues::take(kind, &declare.arguments, &mut self.ids, changes);
         let exchange = Exchange {
             name,
             vhost,
-            holding,
+            own,
             kind,
             durable: declare.durable,
             auto_delete: declare.auto_delete,
@@ -240,22 +250,20 @@ impl Topology {
         Ok(self.add_exchange(exchange))
     }
 
-    /// Takes a new exchange in; gives the queue of its own if it has one.
-    pub(super) fn add_exchange(&mut self, exchange: Exchange) -> Option<Holding> {
-        let holding = exchange.holding.map(|queue| {
-            self.holding.insert(
-                queue,
-                Held {
-                    vhost: exchange.vhost.clone(),
-                    exchange: exchange.name.clone(),
-                },
-            );
-            Holding::new(queue, exchange.durable)
-        });
+    /// Takes a new exchange in; gives the queues of its own.
+    pub(super) fn add_exchange(&mut self, exchange: Exchange) -> Vec<Holding> {
+        let holdings: Vec<_> = Holding::all_of(&exchange).collect();
+        for holding in &holdings {
+            let held = Held {
+                vhost: exchange.vhost.clone(),
+                exchange: exchange.name.clone(),
+            };
+            self.holding.insert(holding.queue, held);
+        }
         if let Some(vhost) = self.vhosts.get_mut(&exchange.vhost) {
             vhost.add_exchange(exchange);
         }
-        holding
+        holdings
     }
 
     /// Deletes an exchange with its bindings. If it is not there, that is as good.
@@ -319,7 +327,9 @@ pub(super) fn check_not_default(exchange: &[u8]) -> Result<(), TopologyError> {
 /// Looks at the arguments that only exchanges of this kind have.
 pub(super) fn check_arguments(kind: ExchangeKind, arguments: &Table) -> Result<(), TopologyError> {
     let invalid = |text: &str| TopologyError::ExchangeArgument(text.into());
+    deduplication::check(kind, arguments).map_err(|text| invalid(&text))?;
     match kind {
+        ExchangeKind::RecentHistory => history::check(arguments).map_err(|text| invalid(&text)),
         ExchangeKind::ConsistentHash => check_consistent_hash(arguments).map_err(|text| invalid(&text)),
         ExchangeKind::Delayed => {
             let name = arguments.get(super::holding::DELAYED_TYPE).and_then(Value::as_bytes);

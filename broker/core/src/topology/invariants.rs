@@ -59,16 +59,18 @@ impl Topology {
             assert!(user.topic_permissions.keys().all(|(vhost, _)| self.has_vhost(vhost)));
         }
         self.vhosts.values().for_each(Vhost::invariants);
-        let delayed = self.vhosts.values().flat_map(Vhost::nodes).filter_map(|node| node.exchange.holding);
+        let nodes = self.vhosts.values().flat_map(Vhost::nodes);
+        let own = nodes.flat_map(|node| node.exchange.own.iter());
         assert_eq!(
-            delayed.count(),
+            own.count(),
             self.holding.len(),
-            "every delayed-message exchange has a queue of its own"
+            "every queue of an exchange's own is known by its id"
         );
         for (queue, held) in &self.holding {
             assert!(queue.0 < self.ids.next && !self.queues.contains_key(queue));
             let exchange = self.exchange(&held.vhost, held.exchange.as_bytes());
-            assert_eq!(exchange.and_then(|exchange| exchange.holding), Some(*queue), "{held:?}");
+            let is_own = exchange.is_some_and(|exchange| exchange.own.iter().any(|(_, own)| own == *queue));
+            assert!(is_own, "{queue} of {held:?}");
         }
     }
 }

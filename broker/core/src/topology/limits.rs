@@ -11,9 +11,9 @@ use stoa_amqp::{Table, Value};
 /// Who is limited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LimitOf {
-    /// A virtual host: `max-connections`, `max-queues`.
+    /// A virtual host: `max-connections`, `max-queues`, and the rates of publishing.
     Vhost,
-    /// A user: `max-connections`, `max-channels`.
+    /// A user: `max-connections`, `max-channels`, and the rates of publishing.
     User,
 }
 
@@ -24,11 +24,16 @@ pub const MAX_QUEUES: &str = "max-queues";
 /// Channels at a time, on all connections.
 pub const MAX_CHANNELS: &str = "max-channels";
 
+/// Messages published a second (an extension of Stoa's).
+pub const MAX_PUBLISH_RATE: &str = "max-publish-rate";
+/// Octets of bodies published a second (an extension of Stoa's).
+pub const MAX_PUBLISH_BYTES_RATE: &str = "max-publish-bytes-rate";
+
 impl LimitOf {
-    fn names(self) -> [&'static str; 2] {
+    fn names(self) -> [&'static str; 4] {
         match self {
-            Self::Vhost => [MAX_CONNECTIONS, MAX_QUEUES],
-            Self::User => [MAX_CONNECTIONS, MAX_CHANNELS],
+            Self::Vhost => [MAX_CONNECTIONS, MAX_QUEUES, MAX_PUBLISH_RATE, MAX_PUBLISH_BYTES_RATE],
+            Self::User => [MAX_CONNECTIONS, MAX_CHANNELS, MAX_PUBLISH_RATE, MAX_PUBLISH_BYTES_RATE],
         }
     }
 

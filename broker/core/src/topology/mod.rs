@@ -10,12 +10,14 @@ mod access;
 mod bind;
 mod bindings;
 mod change;
+mod deduplication;
 mod description;
 mod destinations;
 mod equivalence;
 mod error;
 mod exchange;
 mod facts;
+mod history;
 mod holding;
 mod invariants;
 mod kinds;
@@ -41,19 +43,21 @@ mod vhost;
 pub use access::{AccessError, SYSTEM, User};
 pub use bindings::{Binding, Destination};
 pub use change::{Change, KEY_PREFIX, RestoreError};
+pub use deduplication::MessageKey;
 pub use description::Description;
 pub use error::{Permission, Resource, ResourceKind, TopologyError};
 pub use exchange::{Exchange, ExchangeDeclare, ExchangeKind};
 pub use facts::{DELAY, Facts, delay_ms};
-pub use holding::Holding;
+pub use history::{Replay, ReplayTo};
+pub use holding::{Holding, OwnQueues, Purpose};
 pub use kinds::MatchError;
-pub use limits::{LimitError, LimitOf, LimitSet, MAX_CHANNELS, MAX_CONNECTIONS, MAX_QUEUES};
+pub use limits::{LimitError, LimitOf, LimitSet, MAX_CHANNELS, MAX_CONNECTIONS, MAX_PUBLISH_BYTES_RATE, MAX_PUBLISH_RATE, MAX_QUEUES};
 pub use parameters::Parameter;
 pub use password::{Hashing, PasswordHash};
 pub use permissions::Permissions;
 pub use policy::{ApplyTo, Governing, Policy, PolicyError, PolicyKind, Reconfigured};
 pub use queue::{Declared, Queue, QueueDeclare};
-pub use route::{RouteError, RouteTarget};
+pub use route::{Inquiry, RouteError, RouteTarget};
 pub use topic_permissions::TopicPermissions;
 
 use crate::ids::{ConnectionId, QueueId};
@@ -82,9 +86,10 @@ pub struct Topology {
     users: HashMap<Arc<str>, User>,
     queues: HashMap<QueueId, queue::Known>,
     settings: settings::SettingsPool,
-    /// The queues of delayed-message exchanges, which are in no virtual host's list of queues.
+    /// The queues of exchanges' own, which are in no virtual host's list of queues.
     holding: HashMap<QueueId, holding::Held>,
     released: Vec<QueueId>,
+    replays: Vec<Replay>,
     /// The exclusive queues of each connection that has any.
     exclusive: HashMap<ConnectionId, BTreeSet<QueueId>>,
     ids: queue::Ids,
@@ -111,6 +116,7 @@ impl Topology {
             settings: settings::SettingsPool::default(),
             holding: HashMap::new(),
             released: Vec::new(),
+            replays: Vec::new(),
             exclusive: HashMap::new(),
             ids: queue::Ids::default(),
             global_parameters: BTreeMap::new(),

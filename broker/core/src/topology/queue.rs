@@ -48,6 +48,7 @@ impl Queue {
             queue: self.id,
             durable: self.durable,
             delays: false,
+            keeps: false,
         }
     }
 

@@ -44,7 +44,7 @@ enum Check {
 }
 
 /// The arguments that are looked at, in the order in which RabbitMQ looks at them.
-const CHECKS: [(&str, Check); 28] = [
+const CHECKS: [(&str, Check); 30] = [
     ("x-expires", Check::ExpiryNotZero),
     ("x-message-ttl", Check::Expiry),
     (DEAD_LETTER_EXCHANGE, Check::Text),
@@ -91,10 +91,12 @@ const CHECKS: [(&str, Check); 28] = [
     ("x-last-value-key", Check::Header),
     ("x-message-deduplication", Check::Flag),
     ("x-deduplication-header", Check::Header),
+    ("x-max-publish-rate", Check::NonNegative),
+    ("x-max-publish-bytes-rate", Check::NonNegative),
 ];
 
 /// The arguments that a second declaration must give as the first did. The queue type is compared apart.
-pub(super) const COMPARED: [&str; 28] = [
+pub(super) const COMPARED: [&str; 30] = [
     "x-expires",
     "x-message-ttl",
     DEAD_LETTER_EXCHANGE,
@@ -123,6 +125,8 @@ pub(super) const COMPARED: [&str; 28] = [
     "x-last-value-key",
     "x-message-deduplication",
     "x-deduplication-header",
+    "x-max-publish-rate",
+    "x-max-publish-bytes-rate",
 ];
 
 /// The arguments that queues of a type do not take, though those of another do. Unlike RabbitMQ's, classic queues have `x-dead-letter-strategy`,

@@ -5,6 +5,7 @@ use super::bindings::{Binding, Destination};
 use super::change::{Change, KEY_PREFIX, Kind, Record, RestoreError};
 use super::description::Description;
 use super::exchange::{Exchange, ExchangeKind};
+use super::holding::{OwnQueues, Purpose};
 use super::limits::LimitOf;
 use super::parameters;
 use super::password::{Hashing, PasswordHash};
@@ -65,7 +66,7 @@ impl Topology {
             Kind::Exchange => {
                 let vhost = vhost_of(self, &mut record)?;
                 let exchange = exchange(vhost, &mut record)?;
-                if exchange.holding.is_some_and(|queue| queue.0 >= self.ids.reserved) {
+                if exchange.own.iter().any(|(_, queue)| queue.0 >= self.ids.reserved) {
                     return Err(record.error("has an id that was never given out"));
                 }
                 self.add_exchange(exchange);
@@ -203,10 +204,13 @@ fn vhost_of<'t>(topology: &'t mut Topology, record: &mut Record<'_>) -> Result<&
 fn exchange(vhost: &Vhost, record: &mut Record<'_>) -> Result<Exchange, RestoreError> {
     let name = record.name()?;
     let kind = record.string("type").and_then(|name| ExchangeKind::of_name(name.as_bytes()));
-    let holding = match kind {
-        Some(ExchangeKind::Delayed) => Some(QueueId(record.number("holding")?)),
-        _ => None,
-    };
+    let mut own = OwnQueues::default();
+    for purpose in Purpose::ALL {
+        // Those of an older Stoa, which knew nothing of the others, have none.
+        if record.fields().get(purpose.field()).is_some() || purpose == Purpose::Delays && kind == Some(ExchangeKind::Delayed) {
+            *own.of(purpose) = Some(QueueId(record.number(purpose.field())?));
+        }
+    }
     Ok(Exchange {
         name,
         vhost: vhost.name.clone(),
@@ -215,7 +219,7 @@ fn exchange(vhost: &Vhost, record: &mut Record<'_>) -> Result<Exchange, RestoreE
         auto_delete: record.flag("auto-delete"),
         internal: record.flag("internal"),
         arguments: record.table("arguments"),
-        holding,
+        own,
     })
 }
 

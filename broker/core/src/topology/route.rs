@@ -1,9 +1,12 @@
 //! Routing: from an exchange and a routing key to queues. It changes nothing (invariant 4), and allocates only where exchanges are bound to
 //! exchanges.
 
+use super::deduplication::MessageKey;
 use super::destinations::{Destinations, ExchangeId, Target};
 use super::error::{Resource, ResourceKind};
 use super::facts::{Facts, delay_ms};
+use super::history;
+use super::vhost::Node;
 use super::{Topology, Vhost};
 use crate::ids::QueueId;
 use hashbrown::HashSet;
@@ -18,6 +21,8 @@ pub struct RouteTarget {
     pub durable: bool,
     /// It belongs to a delayed-message exchange: it takes a record of its own, which says until when the message is held back.
     pub delays: bool,
+    /// It belongs to an exchange that keeps a history, and is nobody's destination: what goes nowhere else is unroutable.
+    pub keeps: bool,
 }
 
 /// Why a message cannot be published.
@@ -46,9 +51,27 @@ impl RouteError {
     }
 }
 
+/// What exchanges on the way may ask of whoever has a message routed. A function that gives facts answers as if no message had been there before.
+pub trait Inquiry {
+    /// What the message says of itself.
+    fn facts(&mut self) -> Facts;
+
+    /// Whether the exchange with this memory meets the key for the first time. It will remember it, if the message gets where it is to go.
+    fn is_new(&mut self, key: &MessageKey) -> bool {
+        let _ = key;
+        true
+    }
+}
+
+impl<F: FnMut() -> Facts> Inquiry for F {
+    fn facts(&mut self) -> Facts {
+        self()
+    }
+}
+
 /// A message on its way: what it says of itself is looked up when the first exchange asks.
 pub(super) struct Message<'a> {
-    look_up: &'a mut dyn FnMut() -> Facts,
+    inquiry: &'a mut dyn Inquiry,
     facts: Option<Facts>,
     /// It has been held back once; that was enough.
     is_due: bool,
@@ -56,12 +79,22 @@ pub(super) struct Message<'a> {
 
 impl Message<'_> {
     pub(super) fn facts(&mut self) -> &Facts {
-        self.facts.get_or_insert_with(|| (self.look_up)())
+        self.facts.get_or_insert_with(|| self.inquiry.facts())
     }
 
     /// Whether a delayed-message exchange is to hold it back.
     fn is_delayed(&mut self) -> bool {
         !self.is_due && delay_ms(&self.facts().headers).is_some()
+    }
+
+    /// Whether the exchange has routed it before.
+    fn is_duplicate(&mut self, node: &Node) -> bool {
+        let (Some(deduplication), Some(queue)) = (&node.deduplication, node.exchange.own.keys) else {
+            return false;
+        };
+        let durable = node.exchange.durable && deduplication.persistent;
+        let key = deduplication.key(queue, durable, &self.facts().headers);
+        key.is_some_and(|key| !self.inquiry.is_new(&key))
     }
 }
 
@@ -132,8 +165,8 @@ impl Topology {
     /// A delayed-message exchange that is to hold the message back leads to its own queue, with [`RouteTarget::delays`]; when the message is due, it
     /// goes on by [`Topology::route_due`].
     ///
-    /// `look_up` is called at most once, and only if there is an exchange on the way that routes by more than the routing key, or by chance. If it was
-    /// not called, the outcome depends on exchange and routing keys alone until the topology changes, and may be remembered.
+    /// Nothing is asked, and for facts at most once, unless there is an exchange on the way that routes by more than the routing key, or by chance. If nothing
+    /// was asked, the outcome depends on exchange and routing keys alone until the topology changes, and may be remembered.
     ///
     /// A message has several routing keys if it names them itself (`CC` and `BCC`, a RabbitMQ extension). They stay together: each exchange on the way
     /// is asked for all of them, those that choose one destination for the first.
@@ -145,10 +178,10 @@ impl Topology {
         vhost: &str,
         exchange: &[u8],
         routing_keys: &[&[u8]],
-        look_up: &mut dyn FnMut() -> Facts,
+        inquiry: &mut dyn Inquiry,
         out: &mut Vec<RouteTarget>,
     ) -> Result<(), RouteError> {
-        self.route_by((vhost, exchange, false), routing_keys, look_up, out)
+        self.route_by((vhost, exchange, false), routing_keys, inquiry, out)
     }
 
     /// The same for messages that queues and not clients send to an exchange: it may be internal.
@@ -160,17 +193,17 @@ impl Topology {
         vhost: &str,
         exchange: &[u8],
         routing_keys: &[&[u8]],
-        look_up: &mut dyn FnMut() -> Facts,
+        inquiry: &mut dyn Inquiry,
         out: &mut Vec<RouteTarget>,
     ) -> Result<(), RouteError> {
-        self.route_by((vhost, exchange, true), routing_keys, look_up, out)
+        self.route_by((vhost, exchange, true), routing_keys, inquiry, out)
     }
 
     fn route_by(
         &self,
         (vhost, exchange, even_internal): (&str, &[u8], bool),
         routing_keys: &[&[u8]],
-        look_up: &mut dyn FnMut() -> Facts,
+        inquiry: &mut dyn Inquiry,
         out: &mut Vec<RouteTarget>,
     ) -> Result<(), RouteError> {
         let Some(vhost) = self.vhosts.get(vhost) else {
@@ -195,7 +228,7 @@ impl Topology {
             return Err(RouteError::Internal(resource()));
         }
         let message = Message {
-            look_up,
+            inquiry,
             facts: None,
             is_due: false,
         };
@@ -205,13 +238,13 @@ impl Topology {
 
     /// Appends the queues that a message goes to which a delayed-message exchange held back in this queue of its own: from there on as if it had
     /// never been delayed, and no exchange holds it back again. Nothing is appended if the exchange is gone.
-    pub fn route_due(&self, queue: QueueId, routing_keys: &[&[u8]], look_up: &mut dyn FnMut() -> Facts, out: &mut Vec<RouteTarget>) {
+    pub fn route_due(&self, queue: QueueId, routing_keys: &[&[u8]], inquiry: &mut dyn Inquiry, out: &mut Vec<RouteTarget>) {
         let Some(held) = self.holding.get(&queue) else { return };
         let vhost = self.vhosts.get(&held.vhost);
         let found = vhost.and_then(|vhost| Some((vhost, vhost.exchange_id(held.exchange.as_bytes())?)));
         if let Some((vhost, start)) = found {
             let message = Message {
-                look_up,
+                inquiry,
                 facts: None,
                 is_due: true,
             };
@@ -233,9 +266,15 @@ fn route_from(vhost: &Vhost, start: ExchangeId, keys: &[&[u8]], mut message: Mes
     loop {
         let node = vhost.node(current);
         let sets = found.sets;
+        // What it held back has been asked for when it came.
+        let is_held_no_more = message.is_due && current == start;
+        let is_duplicate = !is_held_no_more && message.is_duplicate(node);
+        let mut is_routed = false;
         match node.exchange.holding_target() {
+            _ if is_duplicate => {}
             Some(holding) if message.is_delayed() => found.hold(holding),
             _ => {
+                is_routed = true;
                 let asked_for = if node.routes.goes_by_each_key() { keys.len() } else { 1 };
                 for key in keys.iter().take(asked_for) {
                     node.routes.route(key, &mut message, &mut found);
@@ -246,6 +285,12 @@ fn route_from(vhost: &Vhost, start: ExchangeId, keys: &[&[u8]], mut message: Mes
             && let Some(alternate) = node.alternate.as_ref().and_then(|name| vhost.exchange_id(name.as_bytes()))
         {
             found.visit(alternate);
+        }
+        if let Some(kept) = node.exchange.history_target()
+            && is_routed
+            && history::keeps(&message.facts().headers)
+        {
+            found.hold(kept);
         }
         let Some(next) = found.exchanges.get(asked) else { break };
         current = *next;

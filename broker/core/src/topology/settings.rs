@@ -49,6 +49,8 @@ impl Asked<'_> {
             delays: false,
             paused: self.paused,
             deduplicate_by: self.deduplicate_by(),
+            publish_rate: self.least("x-max-publish-rate"),
+            publish_bytes_rate: self.least("x-max-publish-bytes-rate"),
             group_by: self.header("x-group-by"),
             last_value_key: self.header("x-last-value-key"),
         }

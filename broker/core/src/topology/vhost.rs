@@ -2,9 +2,11 @@
 
 use super::bindings::{Binding, BindingIndex, Bindings};
 use super::change::{Change, Key, Kind};
+use super::deduplication::Deduplication;
 use super::description::Description;
 use super::destinations::{ExchangeId, Target};
 use super::exchange::{Exchange, PREDECLARED};
+use super::holding::OwnQueues;
 use super::kinds::Routes;
 use super::limits::{LimitOf, LimitSet};
 use super::parameters::{self, ParameterName};
@@ -27,6 +29,8 @@ pub(super) struct Node {
     pub(super) routes: Routes,
     /// Where messages go that find no destination, if there is an exchange of that name then.
     pub(super) alternate: Option<ShortString>,
+    /// How it tells duplicates, if it does.
+    pub(super) deduplication: Option<Deduplication>,
     /// The policies that it is under.
     pub(super) governing: Governing,
 }
@@ -35,6 +39,7 @@ impl Node {
     fn new(exchange: Exchange, governing: Governing) -> Self {
         let mut node = Self {
             routes: Routes::new(&exchange),
+            deduplication: exchange.deduplication(),
             alternate: None,
             exchange: Arc::new(exchange),
             governing: Governing::default(),
@@ -65,7 +70,7 @@ pub(super) struct Vhost {
     pub(super) description: Description,
     /// Parameters of components.
     pub(super) parameters: BTreeMap<ParameterName, Value>,
-    /// The queues of delayed-message exchanges that have gone, for the topology to forget.
+    /// The queues of their own of exchanges that have gone, for the topology to forget.
     pub(super) released: Vec<QueueId>,
 }
 
@@ -94,7 +99,7 @@ impl Vhost {
                 auto_delete: false,
                 internal,
                 arguments: Table::new(),
-                holding: None,
+                own: OwnQueues::default(),
             });
         }
         vhost
@@ -171,7 +176,7 @@ impl Vhost {
             }
             let Some(node) = self.nodes[id.0 as usize].take() else { continue };
             self.free.push(id);
-            self.released.extend(node.exchange.holding);
+            self.released.extend(node.exchange.own.iter().map(|(_, queue)| queue));
             self.exchanges.remove(&node.exchange.name);
             if node.exchange.durable {
                 changes.push(Change::delete(exchange_key(&self.name, &node.exchange.name)));
@@ -263,7 +268,7 @@ impl Topology {
     pub fn delete_vhost(&mut self, name: &str, changes: &mut Vec<Change>) -> Option<Vec<Arc<Queue>>> {
         let vhost = self.vhosts.remove(name)?;
         let first = changes.len();
-        for holding in vhost.nodes().filter_map(|node| node.exchange.holding) {
+        for (_, holding) in vhost.nodes().flat_map(|node| node.exchange.own.iter()) {
             self.holding.remove(&holding);
             self.released.push(holding);
         }

@@ -3,6 +3,7 @@
 //! The names of the fields are the names in the file; docs/configuration.md explains each, and a test holds it to what is here.
 
 mod alarms;
+mod interceptors;
 mod listen;
 mod management;
 mod sasl;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::compat::Compat;
 
 pub use alarms::AlarmConfig;
+pub use interceptors::{Incoming, Interceptors, Overwrite, SetHeader};
 pub use listen::{ListenError, TcpListen, UnixListen};
 pub use management::ManagementConfig;
 pub use sasl::{CertificateName, SaslConfig};
@@ -52,6 +54,8 @@ pub struct Config {
     pub alarms: AlarmConfig,
     /// See [`ManagementConfig`].
     pub management: ManagementConfig,
+    /// See [`Interceptors`].
+    pub message_interceptors: Interceptors,
 }
 
 /// A setting that cannot be as it is.
@@ -88,6 +92,7 @@ impl Config {
             sasl: SaslConfig::default(),
             alarms: AlarmConfig::default(),
             management: ManagementConfig::default(),
+            message_interceptors: Interceptors::default(),
         }
     }
 
@@ -200,6 +205,9 @@ pub struct Limits {
     pub contents_looked_max: usize,
     /// Such requests at a time; further ones wait for their turn.
     pub contents_requests_max: usize,
+    /// Keys of messages that exchanges with deduplication remember, all of them together: some 100 octets each. At this many an exchange
+    /// forgets its oldest key for each new one, and one that has none yet does not remember.
+    pub deduplication_keys_max: usize,
 }
 
 impl Default for Limits {
@@ -224,6 +232,7 @@ impl Default for Limits {
             contents_bytes_max: 16 << 20,
             contents_looked_max: 20_000,
             contents_requests_max: 4,
+            deduplication_keys_max: 1_000_000,
         }
     }
 }

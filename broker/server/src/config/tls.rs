@@ -16,6 +16,8 @@ pub struct TlsConfig {
     pub key: PathBuf,
     /// PEM file with the authorities whose client certificates are accepted.
     pub ca: PathBuf,
+    /// PEM file with lists of revoked certificates, one of each authority that has signed any of a client's certificates; empty: nothing is revoked.
+    pub crl: PathBuf,
     /// See [`ClientCertificates`].
     pub client_certificates: ClientCertificates,
     /// The oldest version that is spoken.
@@ -65,6 +67,10 @@ impl TlsConfig {
         if self.client_certificates != ClientCertificates::None && missing(&self.ca) {
             let why = "tls.client_certificates asks for certificates, which needs the authorities that may sign them (--tls-ca)";
             return Err(ConfigError::new("tls.ca", why));
+        }
+        if self.client_certificates == ClientCertificates::None && !missing(&self.crl) {
+            let why = "there are revoked certificates, and tls.client_certificates asks for none (--tls-client-certificates)";
+            return Err(ConfigError::new("tls.crl", why));
         }
         Ok(())
     }

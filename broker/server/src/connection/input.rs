@@ -134,6 +134,9 @@ impl Connection {
                     if wait == Some(Wait::Alarm) {
                         self.presence.blocked.store(true, Ordering::Relaxed);
                     }
+                    if let Some(Wait::Rate(_)) = wait {
+                        self.presence.throttle(&self.broker);
+                    }
                     self.flush();
                     return (taken + more, wait);
                 }

@@ -10,6 +10,7 @@ mod error;
 mod greeting;
 mod handshake;
 mod input;
+mod interceptors;
 mod properties;
 mod publish;
 mod qos;
@@ -58,7 +59,23 @@ pub struct Presence {
     pub(crate) tls: OnceLock<TlsSummary>,
     /// It publishes, and is held back by an alarm.
     pub(crate) blocked: AtomicBool,
+    /// When a rate held it back last, in milliseconds by the broker's clock; 0: never.
+    throttled_at: AtomicU64,
     pub(crate) identity: Mutex<Identity>,
+}
+
+/// For so long a connection that was held back by a rate is shown to be in flow control (RabbitMQ's management does so).
+const FLOW_MS: u64 = 5000;
+
+impl Presence {
+    fn throttle(&self, broker: &Broker) {
+        self.throttled_at.store(broker.timers.clock.now().0, Ordering::Relaxed);
+    }
+
+    /// Whether a rate has held it back lately.
+    pub(crate) fn is_in_flow(&self, broker: &Broker) -> bool {
+        self.throttled_at.load(Ordering::Relaxed) + FLOW_MS > broker.timers.clock.now().0
+    }
 }
 
 /// What a client said of itself.
@@ -171,6 +188,7 @@ pub(crate) async fn run(broker: Arc<Broker>, arrival: Arrival) {
         connected_at: SystemTime::now(),
         tls: OnceLock::new(),
         blocked: AtomicBool::new(false),
+        throttled_at: AtomicU64::new(0),
         identity: Mutex::new(Identity::default()),
     });
     broker.connections.lock().insert(id, presence.clone());
@@ -296,10 +314,8 @@ impl Connection {
     /// Whether what the connection waits for has come about; otherwise, from where on to wait.
     fn has_come(&self, wait: &mut Wait) -> bool {
         match wait {
-            Wait::Alarm => {
-                let is_closing = matches!(&self.stage, Stage::Open(open) if open.closing.is_some());
-                is_closing || !self.broker.alarms.raised().any()
-            }
+            Wait::Alarm => self.is_closing() || !self.broker.alarms.raised().any(),
+            Wait::Rate(until) => self.is_closing() || *until <= Instant::now(),
             Wait::Commit => !self.outlet.lock().is_holding(),
             Wait::Load(shard, seen) => self.broker.shards[*shard].progress() != *seen,
             Wait::Pressure(shard, seen) => {
@@ -308,6 +324,10 @@ impl Connection {
                 !cell.is_pressed()
             }
         }
+    }
+
+    fn is_closing(&self) -> bool {
+        matches!(&self.stage, Stage::Open(open) if open.closing.is_some())
     }
 
     /// The alarm is over, or the connection is.
@@ -383,6 +403,11 @@ impl Connection {
             self.time_out();
         }
         let Some((code, text)) = self.outlet.lock().close.take() else {
+            if let Stage::Open(open) = &mut self.stage
+                && open.is_failed(&self.broker)
+            {
+                self.presence.blocked.store(true, Ordering::Relaxed);
+            }
             return;
         };
         match &mut self.stage {
@@ -444,6 +469,7 @@ async fn progress(broker: &Broker, wait: Option<Wait>) {
     match wait {
         Some(Wait::Load(shard, seen) | Wait::Pressure(shard, seen)) => broker.shards[shard].progress_since(seen).await,
         // Whoever ends these wakes the connection's task.
+        Some(Wait::Rate(until)) => tokio::time::sleep_until(until).await,
         Some(Wait::Commit | Wait::Alarm) | None => std::future::pending().await,
     }
 }

@@ -13,12 +13,14 @@ use stoa_core::shard::ReturnCause;
 use stoa_core::topology::RouteTarget;
 
 use super::error::Exception;
+use super::interceptors::intercepted;
 use super::properties::{Checked, rewritten};
 use super::records::{Dues, push_records};
 use super::route::{Route, reply_names};
 use super::session::Open;
 use crate::bodies::APART_MIN;
 use crate::broker::Broker;
+use crate::deduplication::Claim;
 use crate::outlet::Outlet;
 use crate::reply_to::Reply;
 use crate::shards::{Confirming, Job, Op, Receipt, UNCONFIRMED};
@@ -38,6 +40,8 @@ pub(crate) struct Batch {
     now: Option<Millis>,
     published: u64,
     acknowledged: u64,
+    /// It has messages and keys that are durable together or not at all.
+    whole: bool,
 }
 
 /// Publishes of a channel in confirm mode that are confirmed together.
@@ -232,6 +236,13 @@ impl Batch {
 
     /// Hands everything to the shards.
     pub(crate) fn submit(&mut self, broker: &Arc<Broker>, outlet: &Arc<Outlet>, route: &Route) {
+        let whole = std::mem::take(&mut self.whole).then(|| broker.commits.transaction());
+        self.hand_over(broker, outlet, route, whole.is_some());
+    }
+
+    /// Hands everything to the shards, which apply it before this returns if it is for one commit. Says whether a queue refused something, then.
+    fn hand_over(&mut self, broker: &Arc<Broker>, outlet: &Arc<Outlet>, route: &Route, at_once: bool) -> bool {
+        let mut refused = false;
         self.close_run(broker, &route.targets, UNCONFIRMED);
         let jobs = self.per_shard.iter().filter(|ops| !ops.is_empty()).count() as u32;
         if !self.confirms.is_empty() {
@@ -241,14 +252,19 @@ impl Batch {
         let receipt = (!self.confirms.is_empty()).then(|| self.expect_confirms(outlet, jobs));
         for (shard, ops) in self.per_shard.iter_mut().enumerate() {
             if !ops.is_empty() {
-                broker.shards[shard].submit(
-                    broker,
+                let (cell, job) = (
+                    &broker.shards[shard],
                     Job {
                         ops,
                         arena: &self.arena,
                         receipt: receipt.as_ref(),
                     },
                 );
+                if at_once {
+                    refused |= cell.apply_now(broker, job);
+                } else {
+                    cell.submit(broker, job);
+                }
                 ops.clear();
             }
         }
@@ -260,6 +276,26 @@ impl Batch {
         }
         self.run = Run::default();
         self.now = None;
+        refused
+    }
+
+    /// Takes in the records of keys that a message has claimed. What came before has become commands.
+    pub(super) fn remember(&mut self, broker: &Broker, claims: &[Claim], persistent: bool) {
+        // Without its message no key outlives a restart.
+        for claim in claims.iter().filter(|claim| claim.key.durable && persistent) {
+            let (queue, start) = (claim.key.queue, self.arena.len());
+            claim.push(&mut self.arena);
+            let end = self.arena.len();
+            self.ops(broker, queue).push(Op::Publish {
+                queue,
+                start,
+                end,
+                count: 1,
+                confirm: UNCONFIRMED,
+            });
+            self.whole = true;
+        }
+        self.run.start = self.arena.len();
     }
 
     /// Takes in a message that an exchange holds back: it is a run of its own.
@@ -344,8 +380,7 @@ impl Open {
         let is_alike = route.is_plain
             && route.envelope == message.envelope
             && route.version == broker.topology_version.load(Ordering::Acquire)
-            && body.len() < APART_MIN
-            && !broker.commits.has_failed();
+            && body.len() < APART_MIN;
         if !is_alike {
             return false;
         }
@@ -368,21 +403,36 @@ impl Open {
 
     /// Routes a message, and adds it to the batch.
     pub(crate) fn publish(&mut self, broker: &Arc<Broker>, batch: &mut Batch, message: Message<'_>) -> Result<(), Exception> {
-        if broker.commits.has_failed() {
-            return Err(Exception::connection(
-                ReplyCode::InternalError,
-                PUBLISH,
-                "the store has failed, nothing can be accepted",
-            ));
+        let octets = message.body.octets().len() as u64;
+        let outcome = self.take_in(broker, batch, message);
+        if outcome.is_ok() && (self.paying.is_any() || !self.route.rated.is_empty()) {
+            self.paying.pay(octets, &self.route.rated);
         }
+        if !self.route.claims.is_empty() {
+            if outcome.is_err() {
+                broker.seen.give_back(&self.route.claims);
+            }
+            self.route.claims.clear();
+        }
+        outcome
+    }
+
+    fn take_in(&mut self, broker: &Arc<Broker>, batch: &mut Batch, message: Message<'_>) -> Result<(), Exception> {
         let header = ContentHeader::decode(message.header)?;
         let checked = match self.known.check(&header, &self.user) {
             Ok(checked) => checked,
             Err(exception) => return Err(self.exchange_refuses(broker, &message).err().unwrap_or(exception)),
         };
-        self.route(broker, batch, &message, &header, checked)?;
-        let edited;
         let mut message = message;
+        let (intercepted_header, edited);
+        let mut header = header;
+        let incoming = &broker.config.message_interceptors.incoming;
+        if incoming.is_on() {
+            intercepted_header = intercepted(&header, incoming, broker.timers.clock.now())?;
+            header = ContentHeader::decode(&intercepted_header)?;
+            message.header = &intercepted_header;
+        }
+        self.route(broker, batch, &message, &header, checked)?;
         if self.known.copies.is_blind || checked.wants_reply_name {
             let name = if checked.wants_reply_name {
                 self.reply_name(message.channel)?
@@ -397,16 +447,25 @@ impl Open {
             return Ok(());
         };
         if let Some(transaction) = &mut channel.transaction {
-            return transaction.publish(broker, &self.route, &self.known, message, checked);
+            let taken = transaction.publish(broker, &self.route, &self.known, message, checked);
+            // They are claimed at the commit.
+            self.route.claims.clear();
+            return taken;
+        }
+        let keyed = !self.route.claims.is_empty();
+        let (confirms, may_refuse) = (channel.confirms, self.route.may_refuse);
+        let alone = may_refuse && (confirms || keyed);
+        if alone && keyed {
+            // Whether it is refused must be known before its keys are kept.
+            batch.submit(broker, &self.outlet, &self.route);
         }
         if message.mandatory && self.route.targets.is_empty() && !batch.is_empty() {
             // What was published before can be confirmed before this one comes back, whether or not both were read at once.
             batch.submit(broker, &self.outlet, &self.route);
         }
         batch.published += 1;
-        let alone = channel.confirms && self.route.may_refuse;
-        let mut confirm = UNCONFIRMED;
-        if channel.confirms {
+        let mut confirm = if alone { 0 } else { UNCONFIRMED };
+        if confirms {
             let place = batch.confirm(message.channel, durable, alone);
             if alone {
                 batch.close_run(broker, &self.route.targets, UNCONFIRMED);
@@ -414,7 +473,10 @@ impl Open {
             }
         }
         let replied = self.route.replies && self.send_replies(broker, &message);
-        if self.route.targets.is_empty() {
+        if !self.route.reaches {
+            // Whoever gets it back may send it again.
+            broker.seen.give_back(&self.route.claims);
+            self.route.claims.clear();
             if !replied {
                 let counters = &broker.counters;
                 let lost = if message.mandatory { &counters.returned } else { &counters.dropped };
@@ -430,6 +492,8 @@ impl Open {
                     frame_max,
                 );
             }
+        }
+        if self.route.targets.is_empty() {
             return Ok(());
         }
         let dues = batch.dues(broker, checked, &self.route);
@@ -443,7 +507,27 @@ impl Open {
         } else {
             batch.publish_delayed(broker, message, (checked, dues), targets, confirm);
         }
+        if keyed {
+            batch.close_run(broker, targets, confirm);
+            self.keep_claims(broker, batch, durable, may_refuse);
+        }
         Ok(())
+    }
+
+    /// The message is in the batch, and its keys are kept with it. `may_refuse`: it alone is in the batch, and only if no queue refuses it its keys are kept,
+    /// so that its publisher can send it again.
+    fn keep_claims(&self, broker: &Arc<Broker>, batch: &mut Batch, persistent: bool, may_refuse: bool) {
+        if !may_refuse {
+            return batch.remember(broker, &self.route.claims, persistent);
+        }
+        let _whole = broker.commits.transaction();
+        if batch.hand_over(broker, &self.outlet, &self.route, true) {
+            broker.seen.give_back(&self.route.claims);
+            return;
+        }
+        batch.remember(broker, &self.route.claims, persistent);
+        batch.whole = false;
+        batch.hand_over(broker, &self.outlet, &self.route, true);
     }
 
     /// The name by which the channel's own consumer of replies is reached.

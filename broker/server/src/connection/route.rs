@@ -1,15 +1,18 @@
 //! Where a message goes: the route of the last one, and how the next one's is found if it is another.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use stoa_amqp::content::ContentHeader;
-use stoa_core::topology::{Actor, Facts, Permission, RouteError, RouteTarget, delay_ms};
+use stoa_core::topology::{Actor, Facts, Inquiry, MessageKey, Permission, RouteError, RouteTarget, delay_ms};
 
 use super::error::Exception;
 use super::properties::{Checked, KnownProperties};
 use super::publish::{Batch, Message, PUBLISH};
 use super::session::Open;
 use crate::broker::Broker;
+use crate::deduplication::Claim;
+use crate::rates::Bucket;
 use crate::reply_to;
 use crate::shards::UNCONFIRMED;
 
@@ -31,6 +34,43 @@ pub(crate) struct Route {
     pub(super) is_plain: bool,
     /// One of the queues is durable.
     pub(super) is_durable: bool,
+    /// There is a queue that clients can reach, and not only an exchange's history.
+    pub(super) reaches: bool,
+    /// The rates of its queues, as far as they have one.
+    pub(super) rated: Vec<Arc<Bucket>>,
+    /// Keys that exchanges met for the first time with this message; within a transaction they are claimed at its commit.
+    pub(super) claims: Vec<Claim>,
+}
+
+/// What exchanges on the way ask.
+struct Asked<'a> {
+    broker: &'a Broker,
+    properties: &'a [u8],
+    claims: &'a mut Vec<Claim>,
+    in_transaction: bool,
+    /// Something was asked: the route cannot be remembered.
+    answered: bool,
+}
+
+impl Inquiry for Asked<'_> {
+    fn facts(&mut self) -> Facts {
+        self.answered = true;
+        Facts::of(self.properties, self.broker.draw())
+    }
+
+    fn is_new(&mut self, key: &MessageKey) -> bool {
+        let now = self.broker.timers.clock.now();
+        let claim = Claim::new(*key, now);
+        let is_new = if self.in_transaction {
+            !self.broker.seen.knows(key, now)
+        } else {
+            self.broker.seen.claim(&claim, now)
+        };
+        if is_new {
+            self.claims.push(claim);
+        }
+        is_new
+    }
 }
 
 impl Open {
@@ -49,32 +89,48 @@ impl Open {
             return Ok(());
         }
         batch.close_run(broker, &self.route.targets, UNCONFIRMED);
+        let in_transaction = self
+            .channels
+            .get(&message.channel)
+            .is_some_and(|channel| channel.transaction.is_some());
         let actor = Actor {
             vhost: &self.vhost,
             user: &self.user,
             connection: self.id,
         };
-        self.route.find(broker, &actor, &self.known, message, header, checked)
+        self.route
+            .find(broker, &actor, &self.known, message, (header, checked), in_transaction)
+    }
+
+    /// What is wrong with the exchange comes before what is wrong with the properties, as in RabbitMQ.
+    #[cold]
+    pub(super) fn exchange_refuses(&self, broker: &Broker, message: &Message<'_>) -> Result<(), Exception> {
+        let site = broker.topology.read();
+        site.topology
+            .check_write(&self.actor(), message.exchange)
+            .map_err(|error| Exception::of_topology(&error, PUBLISH))?;
+        site.topology
+            .route(&self.vhost, message.exchange, &[], &mut Facts::default, &mut Vec::new())
+            .map_err(|error: RouteError| Exception::new(error.code(), PUBLISH, error.to_string()))
     }
 }
 
 impl Route {
-    /// Becomes the route of this message, whose properties are known.
+    /// Becomes the route of this message, whose properties are known. `in_transaction`: what exchanges are to remember is claimed at the commit.
     pub(super) fn find(
         &mut self,
         broker: &Broker,
         actor: &Actor<'_>,
         known: &KnownProperties,
         message: &Message<'_>,
-        header: &ContentHeader<'_>,
-        checked: Checked,
+        (header, checked): (&ContentHeader<'_>, Checked),
+        in_transaction: bool,
     ) -> Result<(), Exception> {
         let version = broker.topology_version.load(Ordering::Acquire);
         let route = self;
         route.targets.clear();
         route.version = 0;
         route.is_plain = false;
-        let mut by_headers = checked.has_copies;
         let site = broker.topology.read();
         site.topology
             .check_write(actor, message.exchange)
@@ -94,17 +150,24 @@ impl Route {
                 .check_topic(actor, Permission::Write, message.exchange, key)
                 .map_err(|error| Exception::of_topology(&error, PUBLISH))?;
         }
-        let mut facts = || {
-            by_headers = true;
-            Facts::of(header.properties, broker.draw())
+        let mut asked = Asked {
+            broker,
+            properties: header.properties,
+            claims: &mut route.claims,
+            in_transaction,
+            answered: false,
         };
         site.topology
-            .route(actor.vhost, message.exchange, keys, &mut facts, &mut route.targets)
+            .route(actor.vhost, message.exchange, keys, &mut asked, &mut route.targets)
             .map_err(|error: RouteError| Exception::new(error.code(), PUBLISH, error.to_string()))?;
-        route.may_refuse = route.targets.iter().any(|target| {
-            let settings = site.topology.settings(target.queue);
-            settings.is_some_and(|settings| settings.may_refuse())
-        });
+        let by_headers = checked.has_copies || asked.answered;
+        (route.may_refuse, route.rated) = (false, Vec::new());
+        for target in &route.targets {
+            if let Some(settings) = site.topology.settings(target.queue) {
+                route.may_refuse |= settings.may_refuse();
+                route.rated.extend(broker.rates.of_queue(target.queue, &settings));
+            }
+        }
         drop(site);
         route.delay_ms = None;
         if route.targets.iter().any(|target| target.delays) {
@@ -114,23 +177,18 @@ impl Route {
         route.replies = message.exchange.is_empty() && reply_names(message.routing_key, known).next().is_some();
         route.by_headers = by_headers;
         route.is_durable = route.targets.iter().any(|target| target.durable);
-        route.is_plain = !route.targets.is_empty() && !by_headers && !route.may_refuse && !route.replies && route.delay_ms.is_none();
+        route.reaches = route.targets.iter().any(|target| !target.keeps);
+        route.is_plain = route.reaches
+            && route.rated.is_empty()
+            && !broker.config.message_interceptors.incoming.is_on()
+            && !by_headers
+            && !route.may_refuse
+            && !route.replies
+            && route.delay_ms.is_none();
         route.envelope.clear();
         route.envelope.extend_from_slice(message.envelope);
         route.version = version;
         Ok(())
-    }
-
-    /// What is wrong with the exchange comes before what is wrong with the properties, as in RabbitMQ.
-    #[cold]
-    pub(super) fn exchange_refuses(&self, broker: &Broker, message: &Message<'_>) -> Result<(), Exception> {
-        let site = broker.topology.read();
-        site.topology
-            .check_write(&self.actor(), message.exchange)
-            .map_err(|error| Exception::of_topology(&error, PUBLISH))?;
-        site.topology
-            .route(&self.vhost, message.exchange, &[], &mut Facts::default, &mut Vec::new())
-            .map_err(|error: RouteError| Exception::new(error.code(), PUBLISH, error.to_string()))
     }
 }
 

@@ -7,9 +7,10 @@ use hashbrown::HashMap;
 use stoa_amqp::frame::{Frame, FrameKind};
 use stoa_amqp::{Method, ReplyCode, ShortStr, ShortString, fast, frame};
 use stoa_amqp::{channel, connection};
-use stoa_core::ids::ConnectionId;
+use stoa_core::ids::{ConnectionId, Epoch};
 use stoa_core::shard::ReturnCause;
 use stoa_core::topology::Actor;
+use tokio::time::Instant;
 
 use super::content::{Incoming, method_instead_of_content};
 use super::error::{Exception, Scope};
@@ -21,6 +22,7 @@ use super::tx::Transaction;
 use crate::alarms::Raised;
 use crate::broker::Broker;
 use crate::outlet::Outlet;
+use crate::rates::Paying;
 use crate::tallies::Admission;
 
 /// An open connection.
@@ -37,6 +39,8 @@ pub(crate) struct Open {
     pub(crate) channels: HashMap<u16, Channel>,
     pub(crate) route: Route,
     pub(crate) known: KnownProperties,
+    /// The rates that it publishes at.
+    pub(crate) paying: Paying,
     /// The alarms there were when input was taken last.
     raised: Raised,
     /// The client wants to be told when it is blocked, and whether it has been.
@@ -91,6 +95,8 @@ pub(crate) enum Wait {
     Pressure(usize, u64),
     /// The connection publishes, and there is an alarm: until that is over.
     Alarm,
+    /// It has published as much as it may in this time.
+    Rate(Instant),
 }
 
 /// What came of a method.
@@ -109,6 +115,7 @@ impl Open {
             channels: HashMap::new(),
             route: Route::default(),
             known: KnownProperties::default(),
+            paying: Paying::default(),
             raised: Raised::default(),
             blocked_notify: opened.client.blocked_notify,
             told_blocked: false,
@@ -132,7 +139,7 @@ impl Open {
         let mut at = 0;
         let mut wait = None;
         self.raised = broker.alarms.raised();
-        let is_held = self.raised.any();
+        let mut is_held = self.raised.any() || self.pays(broker);
         while wait.is_none() && self.closing != Some(Closing::Done) {
             let rest = &input[at..];
             if self.is_out_of_frame {
@@ -145,10 +152,11 @@ impl Open {
                 && self.takes_publish(publish.channel, publish.immediate)
             {
                 let message = Message::of(&publish);
-                if !self.publish_alike(broker, batch, &message)
-                    && let Err(exception) = self.publish(broker, batch, message)
-                {
-                    self.except(broker, batch, publish.channel, &exception);
+                if !self.publish_alike(broker, batch, &message) {
+                    if let Err(exception) = self.publish(broker, batch, message) {
+                        self.except(broker, batch, publish.channel, &exception);
+                    }
+                    is_held |= self.paying.is_any();
                 }
                 at += size;
                 continue;
@@ -179,6 +187,18 @@ impl Open {
         (at, wait.or_else(|| self.pressure(broker)))
     }
 
+    /// Whether there is a rate that messages are paid for.
+    fn pays(&mut self, broker: &Broker) -> bool {
+        let version = broker.topology_version.load(Ordering::Acquire);
+        if self.paying.version != version {
+            let site = broker.topology.read();
+            let own = broker.rates.of_connection(&site.topology, &self.vhost, &self.user);
+            drop(site);
+            self.paying.renew(own, version);
+        }
+        self.paying.is_any()
+    }
+
     /// Tells the client that it is blocked, if it wants to know.
     fn tell_blocked(&mut self) {
         if self.blocked_notify && !self.told_blocked {
@@ -186,6 +206,16 @@ impl Open {
             let reason = ShortStr::new(self.raised.reason().as_bytes()).unwrap_or_default();
             Method::ConnectionBlocked(connection::Blocked { reason }).write_frame(0, self.outlet.lock().buffer());
         }
+    }
+
+    /// The store has failed, and with it what the client waits to have confirmed. True: it is blocked from now on.
+    pub(crate) fn is_failed(&mut self, broker: &Broker) -> bool {
+        if !broker.commits.has_failed() || self.closing.is_some() || !self.channels.values().any(|channel| channel.confirms) {
+            return false;
+        }
+        self.raised = broker.alarms.raised();
+        self.tell_blocked();
+        true
     }
 
     /// The alarm is over.
@@ -369,6 +399,12 @@ impl Open {
         if self.raised.any() {
             return Ok(Some(Wait::Alarm));
         }
+        if frame.kind == FrameKind::Header
+            && self.paying.is_any()
+            && let Some(until) = self.paying.wait()
+        {
+            return Ok(Some(Wait::Rate(until)));
+        }
         let taken = match frame.kind {
             FrameKind::Header => incoming.take_header(frame.payload, broker.config.limits.message_size_max),
             _ => incoming.take_body(frame.payload),
@@ -486,6 +522,11 @@ impl Open {
             return method.write_frame(number, state.reply_buffer());
         }
         let epoch = broker.commits.register_once(&self.outlet, &mut state);
+        if epoch == Epoch::NEVER {
+            let text = "the store has failed, nothing can be committed";
+            state.close.get_or_insert_with(|| (ReplyCode::InternalError, text.to_owned()));
+            self.outlet.wake.notify_one();
+        }
         let mut reply = Vec::new();
         method.write_frame(number, &mut reply);
         state.hold(epoch, reply);

@@ -10,6 +10,7 @@ use stoa_core::ids::{Millis, QueueId, Sequence};
 use stoa_core::shard::{Command, GetOutcome, ReturnCause};
 
 use super::error::Exception;
+use super::interceptors::intercepted;
 use super::properties::{KnownProperties, rewritten};
 use super::publish::{Batch, Body, Message};
 use super::records::{Dues, push_records};
@@ -116,6 +117,15 @@ impl Broker {
         }
         let mut header = Vec::new();
         content.encode(&mut header);
+        let incoming = &self.config.message_interceptors.incoming;
+        let intercepted_header;
+        let content = if incoming.is_on() {
+            intercepted_header = intercepted(&content, incoming, self.timers.clock.now())?;
+            header.clone_from(&intercepted_header);
+            ContentHeader::decode(&intercepted_header)?
+        } else {
+            content
+        };
         if known.copies.is_blind {
             header = rewritten(&content, true, None)?;
         }
@@ -129,7 +139,12 @@ impl Broker {
             body: Body::Own(message.body.clone()),
         };
         let mut route = Route::default();
-        route.find(self, &by.actor(), &known, &message, &content, checked)?;
+        let found = route.find(self, &by.actor(), &known, &message, (&content, checked), false);
+        if found.is_err() || !route.reaches {
+            self.seen.give_back(&route.claims);
+            route.claims.clear();
+        }
+        found?;
         if route.targets.is_empty() {
             return Ok((false, false));
         }
@@ -155,7 +170,20 @@ impl Broker {
             }
         }
         batch.take_arena(arena);
-        Ok((batch.apply_now(self), true))
+        if route.claims.is_empty() {
+            return Ok((batch.apply_now(self), route.reaches));
+        }
+        // The keys are kept with the message, or not at all.
+        let _whole = self.commits.transaction();
+        let refused = batch.apply_now(self);
+        if refused {
+            self.seen.give_back(&route.claims);
+        } else {
+            let mut keys = Batch::default();
+            keys.remember(self, &route.claims, checked.persistent && route.is_durable);
+            keys.apply_now(self);
+        }
+        Ok((refused, route.reaches))
     }
 
     /// Takes up to `count` messages from the head of a queue, whose bodies have `bytes_max` octets together at most, but for the first.

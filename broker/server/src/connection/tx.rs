@@ -9,9 +9,10 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use stoa_amqp::{Method, ReplyCode, tx};
+use hashbrown::HashMap;
+use stoa_amqp::{Method, ReplyCode, ShortString, tx};
 use stoa_core::channel::Aside;
-use stoa_core::ids::Millis;
+use stoa_core::ids::{Millis, QueueId};
 use stoa_core::record::{Head, Record, Records, put_off};
 use stoa_core::shard::ReturnCause;
 use stoa_core::topology::{RouteTarget, Topology};
@@ -23,6 +24,7 @@ use super::records::{Dues, push_records};
 use super::route::{Route, reply_names};
 use super::session::{Open, Outcome};
 use crate::broker::Broker;
+use crate::deduplication::Claim;
 use crate::reply_to::Reply;
 
 /// What the memory of a settled run or of a message counts beside its octets.
@@ -35,8 +37,12 @@ pub(crate) struct Transaction {
     runs: Vec<Run>,
     /// The queues that the runs go to.
     targets: Vec<RouteTarget>,
+    /// What they are called: the message is for the queue of that name at the commit, as in RabbitMQ.
+    names: HashMap<QueueId, ShortString>,
     /// Some records name a time: it is a duration until the commit.
     is_timed: bool,
+    /// Messages that exchanges know by keys, which are claimed at the commit.
+    keyed: Vec<Keyed>,
     settled: Vec<(Aside, Fate)>,
     /// Messages that answer somebody directly: the name, and a record in `answers_arena`.
     answers: Vec<(Box<[u8]>, Range<usize>)>,
@@ -54,6 +60,15 @@ struct Run {
     targets: Range<usize>,
     /// The messages come back if none of these queues is there at the commit. Of a message that is in two runs, the last says so.
     mandatory: Option<Range<usize>>,
+}
+
+/// A message and the keys by which exchanges know it.
+#[derive(Debug)]
+struct Keyed {
+    /// Its runs: it alone is in them.
+    runs: Range<usize>,
+    claims: Vec<Claim>,
+    persistent: bool,
 }
 
 /// What becomes of a delivery that is settled.
@@ -92,10 +107,10 @@ impl Transaction {
             head.push(&mut self.answers_arena, message.body.octets());
             self.answers.push((name.into(), start..self.answers_arena.len()));
         }
+        if !route.reaches && message.mandatory && !answers {
+            self.hold_to_return(&message);
+        }
         if route.targets.is_empty() {
-            if message.mandatory && !answers {
-                self.hold_to_return(&message);
-            }
             return Ok(());
         }
         let dues = Dues {
@@ -103,14 +118,19 @@ impl Transaction {
             held_until: route.delay_ms.map(Millis),
         };
         self.is_timed |= dues.expires.is_some() || dues.held_until.is_some();
-        let mandatory = message.mandatory && !answers;
+        let mandatory = message.mandatory && !answers && route.reaches;
+        let is_keyed = route.reaches && !route.claims.is_empty();
+        let first_run = self.runs.len();
+        let may_join = !is_keyed && self.keyed.last().is_none_or(|keyed| keyed.runs.end < first_run);
+        let persistent = checked.persistent && route.is_durable;
         let Self { arena, runs, targets, .. } = self;
         let mut queues_left = route.targets.len();
         push_records(arena, broker, message, (checked, dues), &route.targets, |record, to| {
             queues_left -= to.len();
             match runs.last_mut() {
                 Some(run)
-                    if run.end == record.start
+                    if may_join
+                        && run.end == record.start
                         && run.mandatory.is_some() == mandatory
                         && targets[run.targets.clone()] == *to
                         && to.len() == route.targets.len() =>
@@ -132,7 +152,97 @@ impl Transaction {
                 }
             }
         });
+        if self.runs.len() > first_run {
+            self.note_names(broker, &route.targets);
+        }
+        if is_keyed {
+            self.bytes += route.claims.len() * OVERHEAD_BYTES;
+            self.keyed.push(Keyed {
+                runs: first_run..self.runs.len(),
+                claims: route.claims.clone(),
+                persistent,
+            });
+        }
         Ok(())
+    }
+
+    fn note_names(&mut self, broker: &Broker, targets: &[RouteTarget]) {
+        let unknown = |target: &&RouteTarget| !self.names.contains_key(&target.queue);
+        let unknown: Vec<_> = targets.iter().filter(unknown).map(|target| target.queue).collect();
+        if unknown.is_empty() {
+            return;
+        }
+        let site = broker.topology.read();
+        let queues = unknown.into_iter().filter_map(|id| site.topology.queue_by_id(id));
+        for queue in queues {
+            self.bytes += OVERHEAD_BYTES + queue.name.len();
+            self.names.insert(queue.id, queue.name.clone());
+        }
+    }
+
+    /// Messages for queues that are gone go to those that have their names now.
+    fn find_again(&mut self, broker: &Broker, topology: &Topology, vhost: &str) {
+        for run in 0..self.runs.len() {
+            for at in self.runs[run].targets.clone() {
+                let target = self.targets[at];
+                if topology.queue_by_id(target.queue).is_some() {
+                    continue;
+                }
+                let name = self.names.get(&target.queue);
+                let Some(found) = name.and_then(|name| topology.find_queue(vhost, name.as_bytes())) else {
+                    continue;
+                };
+                self.targets[at] = found.target();
+                for record in self
+                    .records(&self.runs[run])
+                    .iter()
+                    .filter(|record| found.durable && record.is_persistent())
+                {
+                    // The body is to outlive the process, which it may not have been before.
+                    if let Some(body) = record.body_ref()
+                        && broker.bodies.retain(body.id, 1, true)
+                    {
+                        broker.bodies.release(body.id);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Claims the keys of the messages. What somebody else has published meanwhile, or this transaction before, is a duplicate and goes nowhere.
+    fn claim(&mut self, broker: &Broker) {
+        let now = broker.timers.clock.now();
+        let mut keyed = std::mem::take(&mut self.keyed);
+        for message in &mut keyed {
+            for claim in &mut message.claims {
+                *claim = Claim::new(claim.key, now);
+            }
+            let claimed = message.claims.iter().take_while(|claim| broker.seen.claim(claim, now)).count();
+            if claimed < message.claims.len() {
+                broker.seen.give_back(&message.claims[..claimed]);
+                message.claims.clear();
+                for at in message.runs.clone() {
+                    self.release_bodies(broker, &self.runs[at]);
+                    let run = &mut self.runs[at];
+                    run.targets = 0..0;
+                    run.mandatory = run.mandatory.as_ref().map(|_| 0..0);
+                }
+            }
+        }
+        self.keyed = keyed;
+    }
+
+    /// The records of the keys, or, if a queue `refused` a message, none, and nobody has seen any of the messages: the publisher may send them again.
+    fn remember(&self, broker: &Arc<Broker>, refused: bool) {
+        let mut batch = Batch::default();
+        for message in &self.keyed {
+            if refused {
+                broker.seen.give_back(&message.claims);
+            } else {
+                batch.remember(broker, &message.claims, message.persistent);
+            }
+        }
+        batch.apply_now(broker);
     }
 
     /// Holds a message that has reached nobody until the commit returns it.
@@ -177,11 +287,15 @@ impl Transaction {
     /// Drops what was published. The settled deliveries are the caller's again.
     pub(super) fn roll_back(self, broker: &Broker) -> impl Iterator<Item = Aside> {
         for run in &self.runs {
-            for body in self.records(run).iter().filter_map(Record::body_ref) {
-                run.targets.clone().for_each(|_| broker.bodies.release(body.id));
-            }
+            self.release_bodies(broker, run);
         }
         self.settled.into_iter().map(|(aside, _)| aside)
+    }
+
+    fn release_bodies(&self, broker: &Broker, run: &Run) {
+        for body in self.records(run).iter().filter_map(Record::body_ref) {
+            run.targets.clone().for_each(|_| broker.bodies.release(body.id));
+        }
     }
 
     fn records(&self, run: &Run) -> Records<'_> {
@@ -289,6 +403,8 @@ impl Open {
             let text = "the store has failed, nothing can be committed";
             return Err(Exception::connection(ReplyCode::InternalError, cause, text));
         }
+        transaction.find_again(broker, &broker.topology.read().topology, &self.vhost);
+        transaction.claim(broker);
         if transaction.runs.iter().any(|run| run.mandatory.is_some()) {
             let frame_max = self.outlet.lock().frame_max();
             let returns = transaction.returns(broker, &broker.topology.read().topology, number, frame_max);
@@ -302,6 +418,9 @@ impl Open {
             transaction.fill(broker, &mut batch);
             let _whole = broker.commits.transaction();
             refused = batch.apply_now(broker);
+            if !transaction.keyed.is_empty() {
+                transaction.remember(broker, refused);
+            }
             if let Some(out) = self.outlet.lock().channel(number) {
                 transaction.settled.iter().for_each(|(aside, _)| out.unacked.committed(aside));
             }

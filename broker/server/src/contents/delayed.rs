@@ -20,7 +20,7 @@ impl Broker {
             topology.check_source(&asker.actor(), name.as_bytes())?;
         }
         let exchange = topology.exchange(asker.vhost, name.as_bytes());
-        let holding = exchange.and_then(|exchange| exchange.holding.map(|queue| (queue, exchange.durable)));
+        let holding = exchange.and_then(|exchange| exchange.own.delays.map(|queue| (queue, exchange.durable)));
         holding.ok_or_else(|| ContentsError::NotDelayed(name.to_owned()))
     }
 

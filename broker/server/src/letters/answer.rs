@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use stoa_core::ids::{QueueId, Sequence};
 
 use crate::broker::Broker;
+use crate::letters::Takers;
 use crate::shards::Op;
 
 /// Letters on their way to the shards of other queues.
@@ -24,8 +25,20 @@ pub(crate) struct Pending {
     pub(super) answers: Vec<Answer>,
     /// Their queues keep the messages until the letters are durable.
     pub(super) durable: bool,
-    /// Letters that a queue refused, or that none was found for, by their number in the parcel.
+    /// Letters that none of their queues was found for, by their number in the parcel.
+    pub(super) unrouted: Vec<u32>,
+    /// What was offered to queues that may refuse it, in the order of the letters.
+    pub(super) offers: Vec<Offer>,
+    /// What of that was refused, by its place in `offers`.
     pub(super) refused: Mutex<Vec<u32>>,
+}
+
+/// A letter that must arrive, and a queue that it was offered to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Offer {
+    /// Its number in the parcel.
+    pub(super) letter: u32,
+    pub(super) to: QueueId,
 }
 
 /// Messages whose queue waits for an answer.
@@ -41,7 +54,7 @@ pub(super) struct Answer {
 }
 
 impl Pending {
-    /// A shard has applied its part; these letters a queue of it refused. True: it was the last.
+    /// A shard has applied its part; these offers a queue of it refused. True: it was the last.
     pub(crate) fn applied(&self, refused: &[u32]) -> bool {
         if !refused.is_empty() {
             self.refused.lock().extend_from_slice(refused);
@@ -50,8 +63,14 @@ impl Pending {
     }
 
     /// The answers: runs of messages that were taken, and of those that were not.
-    fn ops(&self) -> Vec<Op> {
-        let mut refused = std::mem::take(&mut *self.refused.lock());
+    fn ops(&self, takers: &Takers) -> Vec<Op> {
+        let mut refusals = std::mem::take(&mut *self.refused.lock());
+        refusals.sort_unstable();
+        let letter = |offer: &u32| self.offers.get(*offer as usize).map(|offer| offer.letter);
+        let mut refused: Vec<u32> = refusals.iter().filter_map(letter).collect();
+        refused.dedup();
+        self.remember(takers, &refused, &refusals);
+        refused.extend(&self.unrouted);
         refused.sort_unstable();
         let is_taken = |letter: u32| refused.binary_search(&letter).is_err();
         let mut ops = Vec::with_capacity(self.answers.len());
@@ -76,6 +95,22 @@ impl Pending {
         }
         ops
     }
+
+    /// Notes who has taken these letters, which others have refused: `refusals` by their places.
+    fn remember(&self, takers: &Takers, refused: &[u32], refusals: &[u32]) {
+        for &letter in refused {
+            let of = |answer: &&Answer| (answer.letter..answer.letter + answer.count).contains(&letter);
+            let Some(answer) = self.answers.iter().find(of) else { continue };
+            let offers = (0..).zip(&self.offers).filter(|(_, offer)| offer.letter == letter);
+            let taken = offers
+                .filter(|(at, _)| refusals.binary_search(at).is_err())
+                .map(|(_, offer)| offer.to);
+            let taken: Vec<QueueId> = taken.collect();
+            if !taken.is_empty() {
+                takers.remember(answer.queue, answer.first.plus((letter - answer.letter).into()), taken);
+            }
+        }
+    }
 }
 
 impl Broker {
@@ -96,7 +131,7 @@ impl Broker {
     /// Tells the shard that letters came from what became of them. It acts on that on another task: this may be called where another shard
     /// has just been run.
     fn answer_letters(self: &Arc<Self>, pending: &Pending) {
-        let (cell, ops) = (&self.shards[pending.source], pending.ops());
+        let (cell, ops) = (&self.shards[pending.source], pending.ops(&self.takers));
         if !ops.is_empty() {
             cell.leave_ops(ops);
             self.run_later(pending.source);
@@ -117,7 +152,9 @@ mod tests {
             jobs: AtomicUsize::new(2),
             answers: vec![run, sure],
             durable: false,
-            refused: Mutex::new(refused.to_vec()),
+            unrouted: refused.to_vec(),
+            offers: (0..9).map(|letter| Offer { letter, to: QueueId(1) }).collect(),
+            refused: Mutex::default(),
         };
         let answers = |refused: &[u32], more: &[u32]| -> Vec<(u64, u64, u32, bool)> {
             let pending = pending(refused);
@@ -132,7 +169,7 @@ mod tests {
                 } => (queue.0, first.0, count, taken),
                 ref other => panic!("{other:?} is no answer"),
             };
-            pending.ops().iter().map(answer).collect()
+            pending.ops(&Takers::default()).iter().map(answer).collect()
         };
         assert_eq!(answers(&[], &[]), [(7, 100, 4, true), (8, 50, 5, true)]);
         assert_eq!(answers(&[1, 2], &[]), [(7, 100, 4, true), (8, 50, 5, true)]);
@@ -147,6 +184,26 @@ mod tests {
             ]
         );
         assert_eq!(answers(&[4, 5, 6, 7, 8], &[]), [(7, 100, 4, true), (8, 50, 5, false)]);
+    }
+
+    #[test]
+    fn a_letter_that_some_have_taken_is_offered_to_the_others_only() {
+        let takers = Takers::default();
+        let offers = [(4, 1), (4, 2), (5, 1), (5, 2), (6, 1), (6, 2)];
+        let pending = Pending {
+            source: 0,
+            jobs: AtomicUsize::new(1),
+            answers: vec![Answer::of(8, 50, 3, 4, true)],
+            durable: false,
+            unrouted: Vec::new(),
+            offers: offers.map(|(letter, to)| Offer { letter, to: QueueId(to) }).to_vec(),
+            refused: Mutex::default(),
+        };
+        // The first letter is refused by the second queue, the last one by both.
+        assert!(pending.applied(&[5, 1, 4]));
+        assert_eq!(pending.ops(&takers).len(), 3);
+        let of = |sequence| takers.take(QueueId(8), Sequence(sequence));
+        assert_eq!((of(50), of(51), of(52)), (vec![QueueId(1)], vec![], vec![]));
     }
 
     impl Answer {

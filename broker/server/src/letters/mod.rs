@@ -12,11 +12,14 @@
 
 mod answer;
 mod post;
+mod replay;
+mod takers;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use answer::Pending;
 pub(crate) use post::{Content, add_publish, push_content};
+pub(crate) use takers::Takers;
 
 use std::collections::VecDeque;
 use std::sync::Arc;

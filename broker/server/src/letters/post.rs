@@ -11,23 +11,31 @@ use stoa_core::ids::{Millis, QueueId};
 use stoa_core::record::{Head, Record, flags};
 use stoa_core::settings::DeadLetterTo;
 use stoa_core::shard::Reason;
-use stoa_core::topology::{Facts, Queue, RouteTarget, Topology, delay_ms};
+use stoa_core::topology::{Facts, Inquiry, MessageKey, Queue, RouteTarget, Topology, delay_ms};
 
-use super::answer::Answer;
+use super::answer::{Answer, Offer};
 use super::{Parcel, Pending, Run};
 use crate::broker::Broker;
+use crate::deduplication::Claim;
 use crate::shards::{Job, Op, Receipt, UNCONFIRMED};
 
 /// What a parcel amounts to.
-struct Post<'b> {
-    broker: &'b Arc<Broker>,
-    arena: Vec<u8>,
-    per_shard: Vec<Vec<Op>>,
+pub(super) struct Post<'b> {
+    pub(super) broker: &'b Arc<Broker>,
+    pub(super) arena: Vec<u8>,
+    pub(super) per_shard: Vec<Vec<Op>>,
     answers: Vec<Answer>,
-    refused: Vec<u32>,
+    unrouted: Vec<u32>,
+    offers: Vec<Offer>,
     durable: bool,
+    /// Exchanges remember keys of letters: these and the letters are one.
+    keyed: bool,
     /// Of the letter at hand.
-    targets: Vec<RouteTarget>,
+    pub(super) targets: Vec<RouteTarget>,
+    /// Of the letter at hand.
+    claims: Vec<Claim>,
+    /// The queues that have taken the letter at hand before.
+    took: Vec<QueueId>,
 }
 
 /// A message as it goes into queues.
@@ -38,18 +46,35 @@ pub(crate) struct Content<'a> {
     pub(crate) header: &'a [u8],
 }
 
+/// What exchanges want to know of a letter.
+struct Asked<'p> {
+    broker: &'p Broker,
+    header: &'p [u8],
+    /// A letter that must arrive is not looked at as a duplicate: there would be nobody to keep it.
+    even_twice: bool,
+    claims: &'p mut Vec<Claim>,
+}
+
+impl Inquiry for Asked<'_> {
+    fn facts(&mut self) -> Facts {
+        self.broker.facts(self.header)
+    }
+
+    fn is_new(&mut self, key: &MessageKey) -> bool {
+        let now = self.broker.timers.clock.now();
+        let claim = Claim::new(*key, now);
+        let is_new = self.even_twice || self.broker.seen.claim(&claim, now);
+        if is_new && !self.even_twice {
+            self.claims.push(claim);
+        }
+        is_new
+    }
+}
+
 impl Broker {
     /// Posts a parcel that came from this shard.
     pub(super) fn post(self: &Arc<Self>, source: usize, parcel: &Parcel) {
-        let mut post = Post {
-            broker: self,
-            arena: Vec::with_capacity(2 * parcel.arena.len()),
-            per_shard: (0..self.shards.len()).map(|_| Vec::new()).collect(),
-            answers: Vec::new(),
-            refused: Vec::new(),
-            durable: false,
-            targets: Vec::new(),
-        };
+        let mut post = Post::new(self, 2 * parcel.arena.len());
         let mut letters = 0;
         for run in &parcel.runs {
             // Not for the whole parcel: whoever wants to change the topology must not wait that long.
@@ -60,8 +85,10 @@ impl Broker {
             arena,
             per_shard,
             answers,
-            refused,
+            unrouted,
+            offers,
             durable,
+            keyed,
             ..
         } = post;
         let jobs = per_shard.iter().filter(|ops| !ops.is_empty()).count();
@@ -70,12 +97,15 @@ impl Broker {
             jobs: AtomicUsize::new(jobs),
             answers,
             durable,
-            refused: Mutex::new(refused),
+            unrouted,
+            offers,
+            refused: Mutex::default(),
         });
         if jobs == 0 {
             return self.letters_applied(pending);
         }
         let receipt = Receipt::Letters(pending);
+        let _whole = keyed.then(|| self.commits.transaction());
         for (cell, ops) in self.shards.iter().zip(&per_shard) {
             if !ops.is_empty() {
                 let job = Job {
@@ -83,29 +113,56 @@ impl Broker {
                     arena: &arena,
                     receipt: Some(&receipt),
                 };
-                cell.submit(self, job);
+                if keyed {
+                    cell.apply_now(self, job);
+                } else {
+                    cell.submit(self, job);
+                }
             }
+        }
+    }
+}
+
+impl<'b> Post<'b> {
+    pub(super) fn new(broker: &'b Arc<Broker>, capacity: usize) -> Self {
+        Self {
+            broker,
+            arena: Vec::with_capacity(capacity),
+            per_shard: (0..broker.shards.len()).map(|_| Vec::new()).collect(),
+            answers: Vec::new(),
+            unrouted: Vec::new(),
+            offers: Vec::new(),
+            durable: false,
+            keyed: false,
+            targets: Vec::new(),
+            claims: Vec::new(),
+            took: Vec::new(),
         }
     }
 }
 
 impl Post<'_> {
     /// Letters that come from one queue; the first is the parcel's `letter`-th.
-    fn run(&mut self, topology: &Topology, run: &Run, parcel: &Parcel, letter: u32) {
+    fn run(&mut self, topology: &Topology, run: &Run, parcel: &Parcel, first_letter: u32) {
         let to = run.settings.dead_letter.as_ref();
         let at_least_once = run.reason != Reason::Due && to.is_some_and(|to| to.at_least_once);
         let source = topology.queue_by_id(run.queue);
-        for (record, letter) in parcel.records(run).iter().zip(letter..) {
+        for (record, letter) in parcel.records(run).iter().zip(first_letter..) {
             self.targets.clear();
-            let confirm = if at_least_once { letter } else { UNCONFIRMED };
+            let place = run.first.map(|first| first.plus((letter - first_letter).into()));
+            self.took = match place {
+                Some(place) if at_least_once => self.broker.takers.take(run.queue, place),
+                _ => Vec::new(),
+            };
+            let must_arrive = at_least_once.then_some(letter);
             let taken = match (run.reason, &source, to) {
                 (Reason::Due, ..) => self.delayed(topology, run.queue, record),
-                (reason, Some(source), Some(to)) => self.dead(topology, (source, to), reason, record, confirm),
+                (reason, Some(source), Some(to)) => self.dead(topology, (source, to), reason, record, must_arrive),
                 // The queue is gone, and with it what was in it.
                 _ => true,
             };
             if !taken {
-                self.refused.push(letter);
+                self.unrouted.push(letter);
             }
             if let Some(body) = record.body_ref() {
                 self.broker.bodies.release(body.id);
@@ -116,7 +173,7 @@ impl Post<'_> {
                 queue: run.queue,
                 first,
                 count: run.count,
-                letter,
+                letter: first_letter,
                 at_least_once,
             });
         }
@@ -129,7 +186,7 @@ impl Post<'_> {
         (source, to): (&Queue, &DeadLetterTo),
         reason: Reason,
         record: Record<'_>,
-        confirm: u32,
+        must_arrive: Option<u32>,
     ) -> bool {
         let death = Death {
             reason,
@@ -150,16 +207,23 @@ impl Post<'_> {
             header: &letter.header,
         };
         let waits = source.durable && source.exclusive.is_none();
-        self.deliver(&content, waits, confirm)
+        self.deliver(&content, waits, must_arrive)
     }
 
     /// Finds the queues that a dead letter goes to. Without the exchange there are none (RabbitMQ).
     fn route(&mut self, topology: &Topology, source: &Queue, to: &DeadLetterTo, letter: &DeadLetter) {
-        let Self { broker, targets, .. } = self;
-        let mut facts = || broker.facts(&letter.header);
+        let Self {
+            broker, targets, claims, ..
+        } = self;
+        let mut asked = Asked {
+            broker,
+            header: &letter.header,
+            even_twice: to.at_least_once,
+            claims,
+        };
         let keys: Vec<&[u8]> = letter.routing_keys.iter().map(|key| key.as_bytes()).collect();
         topology
-            .route_letter(&source.vhost, to.exchange.as_bytes(), &keys, &mut facts, targets)
+            .route_letter(&source.vhost, to.exchange.as_bytes(), &keys, &mut asked, targets)
             .ok();
         targets.retain(|target| {
             let queue = topology.queue_by_id(target.queue);
@@ -177,23 +241,42 @@ impl Post<'_> {
             Ok(letter) => letter,
             Err(error) => return malformed(holding, &error),
         };
-        let mut facts = || self.broker.facts(&letter.header);
+        let mut asked = Asked {
+            broker: self.broker,
+            header: &letter.header,
+            even_twice: false,
+            claims: &mut self.claims,
+        };
         let keys: Vec<&[u8]> = letter.routing_keys.iter().map(|key| key.as_bytes()).collect();
-        topology.route_due(holding, &keys, &mut facts, &mut self.targets);
+        topology.route_due(holding, &keys, &mut asked, &mut self.targets);
         let content = Content {
             record,
             due: letter.expiration_ms.map(|ms| self.broker.in_ms(ms)),
             envelope: record.envelope(),
             header: &letter.header,
         };
-        self.deliver(&content, true, UNCONFIRMED);
+        self.deliver(&content, true, None);
         true
     }
 
-    /// Adds a message to the parts of the shards that it goes to; `waits`: its queue keeps it until it is durable. False: it goes nowhere.
-    fn deliver(&mut self, content: &Content<'_>, waits: bool, confirm: u32) -> bool {
+    /// Adds a message to the parts of the shards that it goes to; `waits`: its queue keeps it until it is durable; `must_arrive`: its number in the
+    /// parcel, if it must. False: it goes nowhere.
+    pub(super) fn deliver(&mut self, content: &Content<'_>, waits: bool, must_arrive: Option<u32>) -> bool {
+        let claims = std::mem::take(&mut self.claims);
+        if self.targets.iter().all(|target| target.keeps) {
+            self.broker.seen.give_back(&claims);
+        }
         if self.targets.is_empty() {
             return false;
+        }
+        let took = std::mem::take(&mut self.took);
+        self.targets.retain(|target| !took.contains(&target.queue));
+        if let Some(letter) = must_arrive {
+            // They will not refuse it any more, and are remembered once more if others do.
+            self.offers.extend(took.into_iter().map(|to| Offer { letter, to }));
+        }
+        if self.targets.is_empty() {
+            return true;
         }
         let record = content.record;
         let is_durable = record.is_persistent() && self.targets.iter().any(|target| target.durable);
@@ -217,9 +300,25 @@ impl Post<'_> {
                 push_content(&mut self.arena, content, due)
             });
             let ops = &mut self.per_shard[self.broker.shard_index(target.queue)];
+            let confirm = must_arrive.map_or(UNCONFIRMED, |letter| {
+                self.offers.push(Offer { letter, to: target.queue });
+                (self.offers.len() - 1) as u32
+            });
             add_publish(ops, target.queue, (start, end), confirm);
         }
+        self.remember(&claims, is_durable);
         true
+    }
+
+    /// Adds the records of keys that the letter has claimed.
+    fn remember(&mut self, claims: &[Claim], is_durable: bool) {
+        for claim in claims.iter().filter(|claim| claim.key.durable && is_durable) {
+            let start = self.arena.len();
+            claim.push(&mut self.arena);
+            let ops = &mut self.per_shard[self.broker.shard_index(claim.key.queue)];
+            add_publish(ops, claim.key.queue, (start, self.arena.len()), UNCONFIRMED);
+            self.keyed = true;
+        }
     }
 }
 

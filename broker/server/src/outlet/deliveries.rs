@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use stoa_amqp::content::{self, Change};
-use stoa_amqp::{ShortStr, ShortString, Value, fast};
+use stoa_amqp::{ReplyCode, ShortStr, ShortString, Value, fast};
 use stoa_core::channel::Unacked;
 use stoa_core::ids::{Millis, QueueId};
 use stoa_core::shard::{Delivery, Got};
@@ -82,6 +82,12 @@ impl OutletState {
                     }
                 },
             };
+            if !fits(record.header(), frame_max) {
+                // It stays unacknowledged, and comes back with the end of the connection.
+                self.close
+                    .get_or_insert_with(|| does_not_fit(delivery.queue, record.header(), frame_max));
+                continue;
+            }
             fast::write_deliver(
                 &mut self.buffer,
                 consumer.channel,
@@ -89,7 +95,7 @@ impl OutletState {
                 tag,
                 delivery.redelivered,
                 record.envelope(),
-                header_with_returns(record.header(), delivery.returns, &mut counted),
+                header_with_returns(record.header(), delivery.returns, frame_max, &mut counted),
                 body,
                 frame_max,
             );
@@ -105,6 +111,10 @@ impl OutletState {
         let tag = channel.unacked.delivered(None, queue, got.sequence, 1, no_ack, got.term);
         note_overdue(&self.overdue_from, &channel.unacked);
         let (record, remaining) = (got.record, got.remaining.min(u64::from(u32::MAX)) as u32);
+        if !fits(record.header(), frame_max) {
+            self.close.get_or_insert_with(|| does_not_fit(queue, record.header(), frame_max));
+            return;
+        }
         let apart = record.body_ref().map(|reference| bodies.get(reference.id).unwrap_or_default());
         let mut counted = Vec::new();
         fast::write_get_ok(
@@ -114,7 +124,7 @@ impl OutletState {
             got.redelivered,
             record.envelope(),
             remaining,
-            header_with_returns(record.header(), got.returns, &mut counted),
+            header_with_returns(record.header(), got.returns, frame_max, &mut counted),
             apart.as_deref().unwrap_or(record.body()),
             frame_max,
         );
@@ -195,14 +205,34 @@ fn note_overdue(overdue_from: &AtomicU64, unacked: &Unacked) {
     }
 }
 
+/// Whether a content header goes into a frame of the size that was negotiated: it cannot be split (AMQP 0-9-1, section 4.2.6.1).
+fn fits(header: &[u8], frame_max: u32) -> bool {
+    frame_max == 0 || header.len() + FRAME_OVERHEAD <= frame_max as usize
+}
+
+/// What a frame has beside its payload.
+const FRAME_OVERHEAD: usize = 8;
+
+/// The message came over a connection with larger frames, or has died too often. RabbitMQ sends a frame that is too large, and the client closes.
+fn does_not_fit(queue: QueueId, header: &[u8], frame_max: u32) -> (ReplyCode, String) {
+    let text = format!(
+        "a message has a content header of {} octets, which does not fit into the negotiated frame_max of {frame_max}",
+        header.len()
+    );
+    tracing::warn!(%queue, "{text}");
+    (ReplyCode::FrameError, text)
+}
+
 /// The content header that tells how often a message came back (RabbitMQ: `x-delivery-count`), if it did.
-fn header_with_returns<'a>(header: &'a [u8], returns: u32, out: &'a mut Vec<u8>) -> &'a [u8] {
+fn header_with_returns<'a>(header: &'a [u8], returns: u32, frame_max: u32, out: &'a mut Vec<u8>) -> &'a [u8] {
     const DELIVERY_COUNT: ShortStr<'static> = ShortStr::literal("x-delivery-count");
     if returns == 0 {
         return header;
     }
     out.clear();
     match content::edit(header, &[Change::Set(DELIVERY_COUNT, &Value::I64(returns.into()))], out) {
+        // The count is left out where there is no room for it.
+        Ok(()) if !fits(out, frame_max) => header,
         Ok(()) => out,
         // What was published had a sound header; what is not sound goes out as it came.
         Err(_) => header,
@@ -316,13 +346,18 @@ mod tests {
         }
         .encode(&mut header);
         let mut out = Vec::new();
-        assert_eq!(header_with_returns(&header, 0, &mut out), header);
+        assert_eq!(header_with_returns(&header, 0, 4096, &mut out), header);
         for returns in [1, 7] {
-            let counted = header_with_returns(&header, returns, &mut out);
+            let counted = header_with_returns(&header, returns, 4096, &mut out);
             let counted = Properties::decode(ContentHeader::decode(counted).unwrap().properties).unwrap();
             let count = counted.headers.and_then(|headers: RawTable<'_>| headers.get("x-delivery-count"));
             assert_eq!((counted.content_type, count), (Some(type_of), Some(Value::I64(returns.into()))));
         }
-        assert_eq!(header_with_returns(b"no header", 1, &mut out), b"no header");
+        assert_eq!(
+            header_with_returns(&header, 1, header.len() as u32 + 8, &mut out),
+            header,
+            "there is no room for a count"
+        );
+        assert_eq!(header_with_returns(b"no header", 1, 0, &mut out), b"no header");
     }
 }

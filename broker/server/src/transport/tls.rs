@@ -11,7 +11,7 @@ use std::time::SystemTime;
 
 use parking_lot::{Mutex, RwLock};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig, ServerConnection, version};
 
@@ -80,7 +80,7 @@ impl Certificates {
 
 fn stamps(config: &TlsConfig) -> Vec<Stamp> {
     let stamp = |metadata: Metadata| Some((metadata.len(), metadata.modified().ok()?));
-    [&config.cert, &config.key, &config.ca]
+    [&config.cert, &config.key, &config.ca, &config.crl]
         .into_iter()
         .map(|path| std::fs::metadata(path).ok().and_then(stamp))
         .collect()
@@ -102,7 +102,10 @@ fn read(config: &TlsConfig) -> Result<ServerConfig, TlsError> {
         for authority in certificates("tls.ca", &config.ca)? {
             roots.add(authority).map_err(|error| TlsError::Authorities(error.to_string()))?;
         }
-        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+        let mut verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+        if !config.crl.as_os_str().is_empty() {
+            verifier = verifier.with_crls(revoked(&config.crl)?);
+        }
         let verifier = match config.client_certificates {
             ClientCertificates::Required => verifier,
             ClientCertificates::Optional | ClientCertificates::None => verifier.allow_unauthenticated(),
@@ -131,6 +134,25 @@ fn certificates(key: &'static str, path: &Path) -> Result<Vec<CertificateDer<'st
         .map_err(|error| file(&error))?;
     if found.is_empty() {
         return Err(file(&rustls::pki_types::pem::Error::NoItemsFound));
+    }
+    Ok(found)
+}
+
+/// Lists of revoked certificates.
+fn revoked(path: &Path) -> Result<Vec<CertificateRevocationListDer<'static>>, TlsError> {
+    let file = |why| TlsError::File {
+        key: "tls.crl",
+        path: path.to_owned(),
+        why,
+    };
+    let found = CertificateRevocationListDer::pem_file_iter(path)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| file(pem_error(&error, "list of revoked certificates")))?;
+    if found.is_empty() {
+        return Err(file(pem_error(
+            &rustls::pki_types::pem::Error::NoItemsFound,
+            "list of revoked certificates",
+        )));
     }
     Ok(found)
 }

@@ -40,7 +40,9 @@ impl Routes {
         match exchange.routes_as() {
             ExchangeKind::Direct => Self::Direct(direct::Direct::default()),
             // None routes as a delayed one: its declaration is refused.
-            ExchangeKind::Fanout | ExchangeKind::Delayed => Self::Fanout(fanout::Fanout::default()),
+            ExchangeKind::Fanout | ExchangeKind::Delayed | ExchangeKind::Deduplication | ExchangeKind::RecentHistory => {
+                Self::Fanout(fanout::Fanout::default())
+            }
             ExchangeKind::Topic => Self::Topic(topic::Topic::default()),
             ExchangeKind::Headers => Self::Headers(headers::HeadersTable::default()),
             ExchangeKind::ConsistentHash => Self::ConsistentHash(consistent_hash::ConsistentHash::new(&exchange.arguments)),

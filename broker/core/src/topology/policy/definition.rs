@@ -39,7 +39,7 @@ const SEGMENT_BYTES_MAX: i64 = 3_000_000_000;
 ///
 /// In their order of appearance: what Stoa does; what it has no use for, being one machine and having one kind of classic queue; what
 /// belongs to streams; what older RabbitMQs' exports have in them.
-const KEYS: [(&str, Check, &str); 43] = [
+const KEYS: [(&str, Check, &str); 45] = [
     ("alternate-exchange", Text, "alternate exchange name"),
     ("consumer-timeout", FROM_0, "consumer timeout"),
     ("dead-letter-exchange", Text, "dead letter exchange name"),
@@ -77,6 +77,8 @@ const KEYS: [(&str, Check, &str); 43] = [
     ("last-value-key", Name, "header. Must be a text of 1 to 255 octets"),
     ("max-length", FROM_0, "maximum length"),
     ("max-length-bytes", FROM_0, "maximum length in bytes"),
+    ("max-publish-bytes-rate", FROM_0, "maximum rate of published octets"),
+    ("max-publish-rate", FROM_0, "maximum rate of published messages"),
     ("message-deduplication", Flag, "flag. Must be true or false"),
     ("message-ttl", FROM_0, "message TTL"),
     (
@@ -117,8 +119,8 @@ const KEYS: [(&str, Check, &str); 43] = [
     ("shards-per-node", Any, ""),
 ];
 
-/// The keys that operator policies may define; the last five are Stoa's own addition.
-const OPERATORS_KEYS: [&str; 17] = [
+/// The keys that operator policies may define; the last seven are Stoa's own addition.
+const OPERATORS_KEYS: [&str; 19] = [
     "expires",
     "message-ttl",
     "max-length",
@@ -136,6 +138,8 @@ const OPERATORS_KEYS: [&str; 17] = [
     "delayed-retry-multiplier",
     "expires-if-empty",
     "consumer-timeout",
+    "max-publish-rate",
+    "max-publish-bytes-rate",
 ];
 
 /// What classic queues cannot do. Unlike RabbitMQ's they have `delivery-limit`, `dead-letter-strategy` and `delayed-retry-*`.

@@ -6,6 +6,7 @@ mod access;
 mod bind;
 mod declare_exchange;
 mod declare_queue;
+mod exchange_memory;
 mod exchange_types;
 mod limits;
 mod model;
@@ -100,8 +101,8 @@ impl Site {
         })
     }
 
-    /// An exchange of any type with arguments, and what it holds messages back in.
-    fn exchange_with(&mut self, name: &str, kind: &str, arguments: Table) -> Outcome<Option<Holding>> {
+    /// An exchange of any type with arguments, and its own queues.
+    fn exchange_with(&mut self, name: &str, kind: &str, arguments: Table) -> Outcome<Vec<Holding>> {
         let declare = ExchangeDeclare {
             name: name.as_bytes(),
             kind: kind.as_bytes(),

@@ -68,10 +68,11 @@ pub(super) fn route(topology: &Topology, vhost: &str, exchange: &str, key: &str,
         if !asked.insert(name.clone()) {
             continue;
         }
-        if let Some(holding) = exchange.holding.filter(|_| headers.get("x-delay").is_some()) {
+        if let Some(holding) = exchange.own.delays.filter(|_| headers.get("x-delay").is_some()) {
             expected.all.insert(holding);
             continue;
         }
+        expected.all.extend(exchange.own.history);
         let mut found_any = false;
         for binding in topology.bindings(vhost).filter(|binding| binding.source == *name.as_str()) {
             let matches = match exchange.kind {
@@ -80,6 +81,8 @@ pub(super) fn route(topology: &Topology, vhost: &str, exchange: &str, key: &str,
                 | ExchangeKind::ConsistentHash
                 | ExchangeKind::ModulusHash
                 | ExchangeKind::Random
+                | ExchangeKind::Deduplication
+                | ExchangeKind::RecentHistory
                 | ExchangeKind::LocalRandom => true,
                 ExchangeKind::Topic | ExchangeKind::Delayed => topic_matches(&binding.routing_key.as_str_lossy(), key),
                 ExchangeKind::Headers => headers_match(&binding.arguments, headers),

@@ -246,6 +246,7 @@ fn a_route_is_appended() {
         queue: QueueId(9),
         durable: false,
         delays: false,
+        keeps: false,
     };
     let mut out = vec![before, before];
     site.topology
@@ -260,7 +261,8 @@ fn a_route_is_appended() {
             RouteTarget {
                 queue: id,
                 durable: true,
-                delays: false
+                delays: false,
+                keeps: false
             }
         ]
     );
