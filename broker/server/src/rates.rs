@@ -92,7 +92,7 @@ impl Level {
             return Duration::ZERO;
         }
         // A little more than nothing.
-        Duration::try_from_secs_f64((1e-6 - self.left) / rate as f64).map_or(WAIT_MAX, |wait| wait.min(WAIT_MAX))
+        Duration::try_from_secs_f64((1e-6 - self.left) / rate as f64).map_or(WAIT_MAX, |wait| wait.clamp(WAIT_MIN, WAIT_MAX))
     }
 }
 
@@ -100,6 +100,9 @@ impl Level {
 fn capacity(rate: u64) -> f64 {
     if rate > 100 { (rate as f64 / 10.0).max(100.0) } else { rate as f64 }
 }
+
+/// Who has nothing left waits, however high the rate.
+const WAIT_MIN: Duration = Duration::from_nanos(1);
 
 /// After that long it is looked again what the rate is: somebody may have changed it.
 const WAIT_MAX: Duration = Duration::from_secs(1);
