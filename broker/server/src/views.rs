@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use stoa_amqp::{ShortString, Table};
-use stoa_core::topology::{Binding, Destination, Exchange, ExchangeKind, Governing, Topology};
+use stoa_core::topology::{Binding, Destination, Exchange, ExchangeKind, Governing, OwnQueues, Topology};
 
 use crate::broker::Broker;
 
@@ -48,7 +48,7 @@ fn default_exchange(vhost: &Arc<str>) -> ExchangeView {
         auto_delete: false,
         internal: false,
         arguments: Table::new(),
-        holding: None,
+        own: OwnQueues::default(),
     };
     ExchangeView {
         exchange: Arc::new(exchange),

@@ -122,7 +122,7 @@ impl Broker {
         let content = if incoming.is_on() {
             intercepted_header = intercepted(&content, incoming, self.timers.clock.now())?;
             header.clone_from(&intercepted_header);
-            ContentHeader::decode(&intercepted_header)?
+            ContentHeader::decode(&intercepted_header).map_err(Exception::from)?
         } else {
             content
         };
