@@ -50,7 +50,7 @@ with refused(406, "in use"):
 setup.queue_delete(queue)
 setup.exchange_delete(exchange)
 
-# what closes a connection; for an unknown exchange type only RabbitMQ before 3.13 does, with 503
+# what closes a connection; for an unknown exchange type RabbitMQ since 3.13 closes the channel, with 406
 for mistake, codes, word in [
     (lambda c: c.exchange_declare(name("x"), "no-such-type"), (406, 503), "unknown exchange type"),
     (lambda c: c.basic_qos(prefetch_size=1), (540,), "prefetch_size"),
