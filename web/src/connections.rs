@@ -54,6 +54,7 @@ impl Row for Shown {
         let state = match (identity.user.is_empty(), view.blocked) {
             (true, _) => "starting",
             (false, true) => "blocked",
+            (false, false) if view.flow => "flow",
             (false, false) => "running",
         };
         let mut value = json!({

@@ -98,6 +98,7 @@ impl Connection {
         tracing::warn!(peer = %self.presence.peer, code = exception.code.code(), "handshake: {}", exception.text);
         if handshake::is_spoken(exception) {
             exception.write(0, self.outlet.lock().buffer());
+            self.refused = true;
         }
         None
     }

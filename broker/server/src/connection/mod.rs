@@ -126,6 +126,8 @@ struct Connection {
     heard: bool,
     silences: u8,
     octets_sent: u64,
+    /// The handshake failed, and the client was told why by `connection.close`.
+    refused: bool,
     /// It ended in good order, and everything that was to be said has been written.
     parts: bool,
 }
@@ -218,6 +220,7 @@ pub(crate) async fn run(broker: Arc<Broker>, arrival: Arrival) {
         heard: false,
         silences: 0,
         octets_sent: 0,
+        refused: false,
         parts: false,
     };
     let end = connection.serve().await;
@@ -429,19 +432,27 @@ impl Connection {
 
     /// Lets the client read the last words: closing a socket with unread input would take them back.
     async fn part(&mut self) {
-        if self.outlet.shut_down().is_err() {
+        // Once a client answers why it is refused, it has read that (RabbitMQ waits 3 s whatever it does).
+        if self.refused && self.drain(1).await {
             return;
         }
+        if self.outlet.shut_down().is_ok() {
+            self.drain(LINGER_READS_MAX).await;
+        }
+    }
+
+    /// Reads what the client may still send, and forgets it; true when it has closed the socket.
+    async fn drain(&mut self, reads_max: usize) -> bool {
         let drain = async {
             let mut rest = [0; 1024];
-            for _ in 0..LINGER_READS_MAX {
+            for _ in 0..reads_max {
                 if !matches!(self.source.read(&mut rest).await, Ok(n) if n > 0) {
-                    break;
+                    return true;
                 }
             }
+            false
         };
-        // A client that says more than that is not listening.
-        tokio::time::timeout(LINGER, drain).await.unwrap_or_default();
+        tokio::time::timeout(LINGER, drain).await.unwrap_or(false)
     }
 
     /// Nothing of the connection stays.
