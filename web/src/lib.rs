@@ -8,7 +8,9 @@
 //!
 //! To add a route: a line in `routes.rs`, and a handler, with what it takes and answers, in the file of its resource.
 
+mod assets;
 mod attempts;
+mod attention;
 mod auth;
 mod bindings;
 mod body;

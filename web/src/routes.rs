@@ -1,12 +1,10 @@
 //! All routes, in one list: method, path, who may, what it is about, and the handler.
 
-use axum::response::Html;
-
 use crate::auth::Access::{Administrator, Monitoring, Policymaker, Public, User, Vhost, Visible};
 use crate::route::{Route, delete, get, list, post, put};
 use crate::{
-    attempts, bindings, cluster, connections, contents, definitions, delayed, exchanges, health, limits, messages, nodes, openapi,
-    overview, parameters, pause, policies, queues, sessions, topic_permissions, unacked, users, vhosts,
+    assets, attempts, attention, bindings, cluster, connections, contents, definitions, delayed, exchanges, health, limits, messages,
+    nodes, openapi, overview, parameters, pause, policies, queues, sessions, topic_permissions, unacked, users, vhosts,
 };
 
 /// The list.
@@ -32,8 +30,12 @@ pub(crate) fn all() -> Vec<Route> {
 
 fn pages() -> Vec<Route> {
     vec![
-        get("/", Public, "The dashboard", page),
-        get("/cli", Public, "Where to get command line tools", cli),
+        get("/", Public, "The dashboard", assets::index),
+        get("/icon.svg", Public, "Its icon", assets::icon),
+        get("/css/{*file}", Public, "Its style sheets", assets::style),
+        get("/js/{*file}", Public, "Its modules", assets::script),
+        get("/vendor/{*file}", Public, "Libraries that it uses", assets::library),
+        get("/cli", Public, "Where to get command line tools", assets::cli),
         get("/api/openapi.json", Public, "This document", openapi::get),
     ]
 }
@@ -49,6 +51,7 @@ fn logins() -> Vec<Route> {
 fn server() -> Vec<Route> {
     vec![
         get("/api/overview", User, "The broker as a whole", overview::get),
+        get("/api/attention", User, "What needs somebody now", attention::get),
         get("/api/cluster-name", User, "The name of the cluster", cluster::name),
         put("/api/cluster-name", Administrator, "Name the cluster", cluster::set_name).takes(cluster::NAME),
         get(
@@ -631,12 +634,4 @@ fn users() -> Vec<Route> {
             topics::clear_one,
         ),
     ]
-}
-
-async fn page() -> Html<&'static str> {
-    Html(include_str!("../assets/index.html"))
-}
-
-async fn cli() -> Html<&'static str> {
-    Html(include_str!("../assets/cli.html"))
 }

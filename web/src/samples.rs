@@ -156,6 +156,18 @@ impl Ages {
     }
 }
 
+/// How far back a trend looks.
+const TREND: Duration = Duration::from_secs(60);
+
+/// Which way a queue goes: messages a second over the last minute, or as far as samples go back.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Trend {
+    /// By how many there are more; negative if they become fewer.
+    pub(crate) growth: f64,
+    /// How many go out.
+    pub(crate) out: f64,
+}
+
 /// Steps in one answer.
 const STEPS_MAX: u64 = 2000;
 
@@ -270,6 +282,29 @@ impl Samples {
         self.put(&mut stats, Of::Broker, &BESIDE[..OF_MESSAGES], 0, Some(&now), ages.rates);
         self.put(&mut churn, Of::Broker, &BESIDE[OF_MESSAGES..], OF_MESSAGES, Some(&now), ages.rates);
         (stats, churn)
+    }
+
+    /// Which way the queues go.
+    pub(crate) fn trends(&self, queues: impl Iterator<Item = QueueId>) -> Vec<Trend> {
+        let kept = self.kept.lock();
+        let back = (TREND.as_secs_f64() / self.interval.as_secs_f64()).ceil() as u64;
+        let from = kept.tick.saturating_sub(back).max(1);
+        let seconds = (kept.tick.saturating_sub(from)) as f64 * self.interval.as_secs_f64();
+        let trend = |queue| {
+            let series = kept.series.get(&Of::Queue(queue));
+            let at = |tick: u64| series.and_then(|series| series.at(tick));
+            match (at(from), at(kept.tick)) {
+                (Some(older), Some(newer)) if seconds > 0.0 => {
+                    let change = |place: usize| (newer[place] as f64 - older[place] as f64) / seconds;
+                    Trend {
+                        growth: change(RATES),
+                        out: change(1),
+                    }
+                }
+                _ => Trend::default(),
+            }
+        };
+        queues.map(trend).collect()
     }
 
     /// `recv_oct` and `send_oct` of a connection.

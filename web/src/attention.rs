@@ -1,0 +1,72 @@
+//! `GET /api/attention`: what needs somebody now. An extension of Stoa's, made for the dashboard: one request, and the answer is small however many queues there are.
+
+use axum::extract::State;
+use axum::response::Response;
+use serde_json::{Value, json};
+use stoa_server::QueueView;
+
+use crate::Site;
+use crate::auth::Caller;
+use crate::listing;
+use crate::query::Query;
+use crate::samples::Trend;
+
+/// Queues of each kind that are named.
+const NAMED_MAX: usize = 5;
+/// Fewer messages than these are no backlog.
+const BACKLOG_MIN: u64 = 100;
+/// A queue that gains less a second is not growing.
+const GROWTH_MIN: f64 = 1.0;
+/// Without a consumer, so many messages are worth a look even if they do not become more.
+const LEFT_MIN: u64 = 1000;
+
+/// Those with the greatest `rank`, the greatest first; without a rank they are left out.
+fn greatest<'a>(queues: &'a [(QueueView, Trend)], rank: impl Fn(&QueueView, &Trend) -> Option<f64>) -> Vec<&'a (QueueView, Trend)> {
+    let mut ranked: Vec<_> = queues.iter().filter_map(|queue| Some((rank(&queue.0, &queue.1)?, queue))).collect();
+    ranked.sort_by(|(a, _), (b, _)| b.total_cmp(a));
+    ranked.into_iter().take(NAMED_MAX).map(|(_, queue)| queue).collect()
+}
+
+fn held(view: &QueueView) -> u64 {
+    view.counts.ready + view.counts.unacked
+}
+
+fn show((view, trend): &(QueueView, Trend)) -> Value {
+    let messages = held(view);
+    json!({
+        "vhost": &*view.queue.vhost,
+        "name": view.queue.name.as_str_lossy(),
+        "messages": messages,
+        "rate": trend.growth,
+        "consumers": view.counts.consumers,
+        // If nothing more came.
+        "drain_seconds": (trend.out > 0.0).then(|| messages as f64 / trend.out),
+    })
+}
+
+/// What needs somebody, of what the caller may see.
+pub(crate) async fn get(State(api): Site, caller: Caller, query: Query) -> Response {
+    let mut views = api.broker.queues(None);
+    views.retain(|view| caller.sees(&api.broker, &view.queue.vhost));
+    let trends = api.samples.trends(views.iter().map(|view| view.queue.id));
+    let queues: Vec<_> = views.into_iter().zip(trends).collect();
+    let status = api.broker.overview();
+    let alarms = [(status.alarms.disk, "disk"), (status.alarms.memory, "memory")];
+    let raised: Vec<_> = alarms.iter().filter(|(is_raised, _)| *is_raised).map(|(_, name)| name).collect();
+    let blocked = api.broker.connections().iter().filter(|view| view.blocked).count();
+    let named = |rank: fn(&QueueView, &Trend) -> Option<f64>| -> Vec<Value> { greatest(&queues, rank).into_iter().map(show).collect() };
+    let value = json!({
+        "store_failed": status.commit.failed,
+        "alarms": raised,
+        "blocked_connections": blocked,
+        "growing": named(|view, trend| {
+            (view.counts.consumers > 0 && held(view) >= BACKLOG_MIN && trend.growth >= GROWTH_MIN).then_some(trend.growth)
+        }),
+        "unconsumed": named(|view, trend| {
+            let is_left = view.counts.ready >= LEFT_MIN || (view.counts.ready >= BACKLOG_MIN && trend.growth >= GROWTH_MIN);
+            (view.counts.consumers == 0 && is_left).then_some(view.counts.ready as f64)
+        }),
+        "largest": named(|view, _| (held(view) > 0).then_some(held(view) as f64)),
+    });
+    listing::object(value, &query)
+}
