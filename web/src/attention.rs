@@ -21,7 +21,7 @@ const GROWTH_MIN: f64 = 1.0;
 const LEFT_MIN: u64 = 1000;
 
 /// Those with the greatest `rank`, the greatest first; without a rank they are left out.
-fn greatest<'a>(queues: &'a [(QueueView, Trend)], rank: impl Fn(&QueueView, &Trend) -> Option<f64>) -> Vec<&'a (QueueView, Trend)> {
+fn greatest(queues: &[(QueueView, Trend)], rank: impl Fn(&QueueView, &Trend) -> Option<f64>) -> Vec<&(QueueView, Trend)> {
     let mut ranked: Vec<_> = queues.iter().filter_map(|queue| Some((rank(&queue.0, &queue.1)?, queue))).collect();
     ranked.sort_by(|(a, _), (b, _)| b.total_cmp(a));
     ranked.into_iter().take(NAMED_MAX).map(|(_, queue)| queue).collect()
