@@ -1,4 +1,4 @@
-// A picture of what leads where: exchanges on the left, queues on the right, bindings between.
+// A picture of what leads where: exchanges and queues, what leads to a thing left of it, and bindings between.
 
 import * as api from '../api.js';
 import { fill, h, to } from '../dom.js';
@@ -53,7 +53,7 @@ export function topology({ main, signal, saw }) {
 
 const id = (type, name) => `${type === 'queue' ? 'q' : 'e'} ${name}`;
 
-/** Nodes by how far they are from an exchange that nothing leads to; queues are last. */
+/** Nodes by how far they are from an exchange that nothing leads to: what leads to a thing stands left of it. */
 function arrange(bindings) {
   const depth = new Map();
   for (const b of bindings) depth.set(id('exchange', b.source), 0);
@@ -65,8 +65,12 @@ function arrange(bindings) {
       if (far <= 4 && (depth.get(id('exchange', b.destination)) ?? 0) < far) depth.set(id('exchange', b.destination), far);
     }
   }
-  const last = Math.max(0, ...depth.values()) + 1;
-  for (const b of bindings) if (b.destination_type === 'queue') depth.set(id('queue', b.destination), last);
+  for (const b of bindings) {
+    if (b.destination_type !== 'queue') continue;
+    const queue = id('queue', b.destination);
+    depth.set(queue, Math.max(depth.get(queue) ?? 0, depth.get(id('exchange', b.source)) + 1));
+  }
+  const last = Math.max(0, ...depth.values());
   const columns = Array.from({ length: last + 1 }, () => []);
   for (const [node, at] of [...depth].sort(([a], [b]) => a.localeCompare(b))) columns[at].push(node);
   return columns.filter((column) => column.length);
@@ -86,7 +90,7 @@ function paint(columns, bindings) {
     const bend = Math.max(40, Math.abs(x2 - x1) / 2);
     const line = s('path', { d: `M${x1} ${y1} C${x1 + bend} ${y1} ${x2 - bend} ${y2} ${x2} ${y2}`, class: 'edge' }, s('title', {}, `${b.source} → ${b.destination}: ${b.keys.map((key) => key || '(no key)').join(', ')}`));
     const label = b.keys.filter(Boolean).join(', ');
-    return [line, bindings.length <= 60 && label && from.x < into.x ? s('text', { x: x1 + 12, y: y1 + (y2 - y1) * 0.08 - 4, class: 'key' }, cut(label, 22)) : null];
+    return [line, bindings.length <= 60 && label && from.x < into.x ? s('text', { x: x2 - 10, y: y2 - 5, class: 'key' }, cut(label, 20)) : null];
   }).flat().filter(Boolean);
   const boxes = [...places].map(([node, { x, y }]) => {
     const name = node.slice(2), isQueue = node[0] === 'q';
