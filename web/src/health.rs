@@ -43,6 +43,15 @@ pub(crate) async fn alarms(State(api): Site) -> Verdict {
     failed("There are alarms in effect in the cluster", json!({"alarms": raised}))
 }
 
+/// The same of a node by its name: there is only this one.
+pub(crate) async fn alarms_of(api: Site, Path(node): Path<String>) -> Result<Verdict, Failure> {
+    if node == NODE {
+        Ok(alarms(api).await)
+    } else {
+        Err(Failure::not_found())
+    }
+}
+
 /// The protocols by which listeners are asked for, with their ports.
 fn listeners(api: &Api) -> Vec<(&'static str, Option<u16>)> {
     let amqp = api.broker.listening().iter().map(|at| match at {

@@ -194,6 +194,7 @@ fn health() -> Vec<Route> {
             health::aliveness,
         ),
         get("/api/healthchecks/node", User, "The node is in order", health::alarms),
+        get("/api/healthchecks/node/{node}", User, "A node is in order", health::alarms_of),
     ]
 }
 
