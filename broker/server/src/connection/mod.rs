@@ -352,6 +352,11 @@ impl Connection {
         };
         if wanted != self.armed {
             self.armed = wanted;
+            if wanted == Armed::Heartbeat {
+                // What has been said by now does not stand for the first heartbeat: there are clients that wait for no longer than an interval.
+                let state = self.outlet.lock();
+                self.octets_sent = state.octets_sent + state.pending() as u64;
+            }
             let wait = match wanted {
                 Armed::Close | Armed::Farewell => CLOSE_TIMEOUT,
                 Armed::Handshake | Armed::Heartbeat => self.tick_interval(),
