@@ -177,11 +177,14 @@ async fn a_delayed_message_goes_on_when_its_time_has_come() {
         publish_with(&channel, "later", "k", body, delayed(delay)).await;
     }
     publish_with(&channel, "later", "elsewhere", "nowhere", delayed(50)).await;
-    for (body, delay) in [("first", 0), ("second", 100), ("third", 200)] {
+    for (body, delay) in [("first", 0_u64), ("second", 100), ("third", 200)] {
         let delivery = next(&mut deliveries).await;
         assert_eq!(text(&delivery), body);
         // The broker counts whole milliseconds.
-        assert!(published.elapsed() >= Duration::from_millis(delay.saturating_sub(1)), "{body} is too early");
+        assert!(
+            published.elapsed() >= Duration::from_millis(delay.saturating_sub(1)),
+            "{body} is too early"
+        );
         let headers = delivery.properties.headers().clone().unwrap();
         assert_eq!(headers.inner()["x-delay"], int(-(delay as i32)));
         assert_eq!((delivery.exchange.as_str(), delivery.routing_key.as_str()), ("later", "k"));

@@ -61,10 +61,36 @@ fn only_users_with_their_password_see_it() {
 }
 
 #[test]
-fn the_page_has_a_table_of_queues() {
+fn the_dashboard_is_there_with_what_it_loads() {
     let Some(broker) = Broker::own() else { return };
     let page = get(broker.http(), "/", "");
     assert_eq!(page.status, 200);
     assert!(page.head.contains("content-type: text/html"), "{}", page.head);
-    assert!(page.body.contains("<table") && page.body.contains("queues"), "{}", page.body);
+    assert!(page.head.contains("script-src 'self'"), "{}", page.head);
+    for (path, kind) in [
+        ("/js/main.js", "text/javascript"),
+        ("/js/pages/queue.js", "text/javascript"),
+        ("/css/base.css", "text/css"),
+        ("/vendor/uplot/uPlot.iife.min.js", "text/javascript"),
+    ] {
+        let file = get(broker.http(), path, "");
+        assert_eq!(file.status, 200, "{path}");
+        assert!(file.head.contains(&format!("content-type: {kind}")), "{path}: {}", file.head);
+        let tag = file.head.lines().find_map(|line| line.strip_prefix("etag: ")).unwrap();
+        let again = get(broker.http(), path, &format!("If-None-Match: {tag}\r\n"));
+        assert_eq!(again.status, 304, "{path} again");
+    }
+    assert_eq!(get(broker.http(), "/js/../Cargo.toml", "").status, 404);
+}
+
+#[test]
+fn what_needs_attention_is_told_in_few_words() {
+    let Some(broker) = Broker::own() else { return };
+    let now = json(broker.http(), "/api/attention");
+    assert_eq!(now["store_failed"], false, "{now}");
+    assert_eq!(now["blocked_connections"], 0, "{now}");
+    for kind in ["alarms", "growing", "unconsumed", "largest"] {
+        assert_eq!(now[kind], serde_json::json!([]), "{kind} in {now}");
+    }
+    assert_eq!(get(broker.http(), "/api/attention", "").status, 401);
 }
