@@ -422,6 +422,9 @@ impl Lane {
         self.tally.unacked += 1 - u64::from(settled.count());
         if self.durable {
             self.mark_unstored(common);
+            if self.counted {
+                self.note(at, Bits::of(place..place + 1).without(settled), common);
+            }
         }
         if !settled.is_empty() {
             self.settle_places(at, settled, common, effects);
