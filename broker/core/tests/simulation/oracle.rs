@@ -230,6 +230,13 @@ impl Oracle {
         self.messages.len() - 1
     }
 
+    /// Whether newer messages may take the place of this one.
+    pub fn is_replaceable(&self, id: usize) -> bool {
+        let Message { queue, key, .. } = self.messages[id];
+        let set = self.queues.get(&queue);
+        key > 0 && set.is_none_or(|set| set.settings.last_value_key.is_some())
+    }
+
     /// A message with a key came to a queue that keeps the last value of each: names those in whose place it is.
     pub fn replaces(&mut self, id: usize, epoch: u64) -> Vec<usize> {
         let Message { queue, key, .. } = self.messages[id];

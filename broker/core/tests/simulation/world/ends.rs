@@ -171,7 +171,7 @@ impl World {
         }
         self.broker.invariants();
         self.oracle.drained();
-        for _ in 0..self.moves.drained() {
+        for _ in 0..self.moves.drained(&self.oracle) {
             self.broker.seen.saw("transactions that a crash cut short");
         }
         for (times, what) in [
