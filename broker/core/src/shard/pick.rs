@@ -26,17 +26,23 @@ impl Shard {
             });
             removed += u32::from(done.flatten().is_some());
         }
+        // It may have waited for the chunk of one of these.
+        queue.activate(common);
         removed
     }
 
-    /// Claims those of these messages that are ready or delayed, and says which those are. Each is to be [released](Self::release).
+    /// Claims those of these messages that are ready or delayed, and says which those are. Each is to be [released](Self::release). Call
+    /// [`dispatch`](Self::dispatch) afterwards.
     #[must_use]
     pub fn claim(&mut self, queue: QueueId, sequences: &[Sequence]) -> Vec<Sequence> {
         let Some(queue) = self.queues.get_mut(&queue) else {
             return Vec::new();
         };
         let mut claim = |sequence| queue.lanes.update(lane_of(sequence), |lane| lane.claim(sequence)) == Some(true);
-        sequences.iter().copied().filter(|&sequence| claim(sequence)).collect()
+        let claimed = sequences.iter().copied().filter(|&sequence| claim(sequence)).collect();
+        // It may have waited for the chunk of one of these.
+        queue.activate(&mut self.common);
+        claimed
     }
 
     /// The end of a claim: messages that are `gone` are settled, others are ready again at their old place. Call [`dispatch`](Self::dispatch) afterwards.
