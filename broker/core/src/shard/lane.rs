@@ -357,6 +357,12 @@ impl Lane {
         } else {
             self.returned.remove_below(end);
         }
+        self.went_out(at, places, settled, common, effects);
+    }
+
+    /// Ready places of a chunk went out: some are settled with that, the rest is unacked now.
+    #[inline]
+    fn went_out(&mut self, at: usize, places: Range<u16>, settled: Bits, common: &mut Common, effects: &mut impl Effects) {
         let count = places.len() as u64;
         self.tally.ready -= count;
         if self.measured {
@@ -383,7 +389,6 @@ impl Lane {
         self.tally.ready -= count;
         if !self.skipped.is_empty() {
             self.forget_skipped(at, places);
-            places.runs().for_each(|run| self.forget_returns(at, run));
         }
         if !self.returned.is_empty() {
             let start = self.chunks[at].first;
@@ -412,23 +417,10 @@ impl Lane {
     /// A message that was skipped went out; it is settled with that, or unacked now.
     pub(crate) fn take_skipped(&mut self, at: usize, place: u16, settled: Bits, common: &mut Common, effects: &mut impl Effects) {
         let sequence = self.chunks[at].first.plus(place.into());
-        if self.measured {
-            self.forget_bodies(at, Bits::of(place..place + 1), 1);
-        }
         self.skipped.remove(sequence, sequence.plus(1));
         self.skipped_again.remove(sequence, sequence.plus(1));
         self.tally.skipped -= 1;
-        self.tally.ready -= 1;
-        self.tally.unacked += 1 - u64::from(settled.count());
-        if self.durable {
-            self.mark_unstored(common);
-            if self.counted {
-                self.note(at, Bits::of(place..place + 1).without(settled), common);
-            }
-        }
-        if !settled.is_empty() {
-            self.settle_places(at, settled, common, effects);
-        }
+        self.went_out(at, place..place + 1, settled, common, effects);
     }
 
     /// Places of a chunk are ready.
