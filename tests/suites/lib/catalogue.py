@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Callable
 
-from . import compiled, frameworks, programs, python, scripted
+from . import compiled, erlang, frameworks, node, programs, python, rabbitmq, ruby, scripted
 from .setting import Setting
 
 
@@ -14,11 +14,13 @@ class Suite:
     prepare: Callable[[Setting], None]
     run: Callable[[Setting], list]
     quick: bool = False
+    # it has no way to be told of other ports than 5672 and 15672
+    default_ports: bool = False
 
 
-def suite(name, about, module, function, quick=False):
+def suite(name, about, module, function, **more):
     """A suite whose module has `prepare_X` (which installs, and may do without a broker) and `run_X`."""
-    return Suite(name, about, getattr(module, f"prepare_{function}"), getattr(module, f"run_{function}"), quick)
+    return Suite(name, about, getattr(module, f"prepare_{function}"), getattr(module, f"run_{function}"), **more)
 
 
 SUITES = {
@@ -43,10 +45,17 @@ SUITES = {
         suite("amqp091-go", "Go: rabbitmq/amqp091-go's integration tests", compiled, "amqp091_go"),
         suite("streadway-amqp", "Go: streadway/amqp's integration tests", compiled, "streadway"),
         suite("java-client", "Java: com.rabbitmq.client's own tests", compiled, "java"),
+        suite("bunny", "Ruby: Bunny's specs (needs --source bunny=DIR and amq-protocol=DIR)", ruby, "bunny", default_ports=True),
+        suite("ruby-amqp", "Ruby: the amqp gem's specs (needs --source evented-spec=DIR)", ruby, "amqp", default_ports=True),
+        suite("erlang-amqp_client", "Erlang: the tests of RabbitMQ's own client (needs --source rabbitmq-server=DIR)", erlang, "amqp_client"),
         suite("php-amqp", "PHP: the amqp extension's tests", scripted, "php_amqp"),
         suite("php-amqplib", "PHP: php-amqplib's functional tests (needs --source php-amqplib=DIR)", scripted, "php_amqplib"),
         suite("anyevent-rabbitmq", "Perl: AnyEvent::RabbitMQ's tests against a broker", scripted, "anyevent", quick=True),
         suite("amqplib", "Node: amqplib's tests (needs --source amqplib=DIR)", scripted, "amqplib"),
+        suite("amqp-client.js", "Node: CloudAMQP's amqp-client (needs --source amqp-client.js=DIR)", node, "amqp_client", default_ports=True),
+        suite("rabbitmq-client", "Node: rabbitmq-client (needs --source rabbitmq-client=DIR)", node, "rabbitmq_client", default_ports=True),
+        suite("rascal", "Node: rascal, on amqplib (needs --source rascal=DIR)", node, "rascal", default_ports=True),
+        suite("rabbitmq-links", "Erlang: shovels and federation links of a RabbitMQ that is started beside the broker", rabbitmq, "links"),
         *[suite(f"program-{name}", about, programs, name, quick=True) for name, about in programs.ABOUT.items()],
     ]
 }

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from . import results
-from .setting import Missing
+from .missing import Missing
 
 LAPIN, AMQPRS = "4.12.3", "2.1.5"
 GO = "/usr/share/gocode"

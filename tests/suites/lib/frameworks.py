@@ -1,6 +1,6 @@
 """Python's frameworks that run over AMQP, and its rarer clients: where the tests of each come from, and how they are told of the broker."""
 
-from .python import PYTEST, pytest
+from .python import HERE, PYTEST, pytest
 
 AMQPSTORM, RABBITPY = "AMQPStorm==3.1.4", "rabbitpy==3.0.2"
 NAMEKO, OSLO = "nameko==2.14.1", "oslo_messaging==18.3.1"
@@ -45,7 +45,8 @@ def run_nameko(setting):
     addresses = [f"--amqp-uri={setting.broker.uri.replace('amqp:', 'pyamqp:')}", f"--rabbit-api-uri=http://guest:guest@{setting.http()}"]
     # a proxy that is not here, TLS
     left_out = ["-k", "not toxiproxy and not Disconnect and not ssl and not Ssl and not SSL"]
-    return pytest(setting, python, setting.sdist(NAMEKO), ["test"], *addresses, *left_out)
+    patched = ["-p", "eventlet_patched", "--suppress-nameko-eventlet-notification"]
+    return pytest(setting, python, setting.sdist(NAMEKO), ["test"], *patched, *addresses, *left_out, environment={"PYTHONPATH": str(HERE / "standins")})
 
 
 OSLO_TESTS = (*PYTEST, "fixtures", "testscenarios", "testtools", "oslotest", "pifpaf", "confluent-kafka", "eventlet", "stestr", "setuptools<81", OSLO)

@@ -86,6 +86,20 @@ def of_go(text):
     return results
 
 
+def of_rspec(text):
+    """RSpec's JSON; examples without a text of their own have their place as a name."""
+    outcomes = {"passed": PASSED, "failed": FAILED, "pending": SKIPPED}
+    report = json.loads(text)
+    results = []
+    for example in report["examples"]:
+        wrong = example.get("exception") or {}
+        detail = "\n".join([wrong.get("message") or "", *(wrong.get("backtrace") or [])[:8]])
+        results.append(Result(f"{example['id']} {example['full_description']}", outcomes[example["status"]], detail))
+    if report["summary"].get("errors_outside_of_examples_count"):
+        results.append(Result("outside of the examples", FAILED, "\n".join(report.get("messages", []))))
+    return results
+
+
 def of_phpt(text):
     """PHP's run-tests.php: `PASS name [file]`."""
     outcomes = {"PASS": PASSED, "FAIL": FAILED, "SKIP": SKIPPED}

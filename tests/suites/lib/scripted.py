@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 from . import results
-from .setting import Missing
+from .missing import Missing
 
 HERE = Path(__file__).resolve().parents[1]
 

@@ -1,19 +1,19 @@
 """What suites need around them: a folder that keeps what was installed, virtual environments, unpacked packages, commands with a deadline."""
 
+import base64
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 import tarfile
+import urllib.request
 import venv
 from pathlib import Path
 
 from .broker import ROOT
-
-
-class Missing(Exception):
-    """A suite cannot be run here, and why."""
+from .missing import Missing
 
 
 class Setting:
@@ -147,6 +147,15 @@ class Setting:
         if not self.broker.http:
             raise Missing("it uses the HTTP API: name its address with --http")
         return self.broker.http
+
+    def api(self, method, path, body=None):
+        """Asks the broker's HTTP API as guest, for what a suite wants to be there beforehand."""
+        login = base64.b64encode(b"guest:guest").decode()
+        headers = {"Authorization": f"Basic {login}", "Content-Type": "application/json"}
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(f"http://{self.http()}/api/{path}", data, headers, method=method)
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.read()
 
     def checkout(self, name):
         """A checkout of a client whose packages come without its tests."""
