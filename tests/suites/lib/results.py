@@ -25,7 +25,8 @@ def of_junit(path):
 def of_junit_file(file):
     results = []
     for case in xml.etree.ElementTree.parse(file).getroot().iter("testcase"):
-        name = f"{case.get('classname', '')}.{case.get('name')}".strip(".")
+        # Erlang's tests are in groups, and run once in each
+        name = f"{case.get('classname') or case.get('group', '')}.{case.get('name')}".strip(".")
         wrong = next((part for part in case if part.tag in ("failure", "error")), None)
         if wrong is not None:
             results.append(Result(name, FAILED, (wrong.text or wrong.get("message") or "").strip()))

@@ -52,6 +52,13 @@ eventually(Test, Pause, Left) ->
     try check(Test)
     catch _:_ -> timer:sleep(Pause), eventually(Test, Pause, Left - 1)
     end.
+consistently(Test) -> consistently(Test, 50, 20).
+consistently(_, _, 0) -> ok;
+consistently(Test, Pause, Left) ->
+    check(Test),
+    timer:sleep(Pause),
+    consistently(Test, Pause, Left - 1).
+
 check({_, Test}) -> Test();
 check(Test) -> Test().
 
