@@ -25,7 +25,7 @@ use crate::letters::Takers;
 use crate::logins::Logins;
 use crate::pager::Pager;
 use crate::rates::Rates;
-use crate::shards::ShardCell;
+use crate::shards::{Running, ShardCell};
 use crate::tallies::Tallies;
 use crate::timers::Timers;
 use crate::transport::{Admission, Certificates, Listening};
@@ -281,14 +281,13 @@ impl Broker {
         if_empty: bool,
     ) -> Result<Changed<u32>, stoa_core::shard::DeleteError> {
         let cell = self.shard_of(queue.id);
-        let mut running = cell.lock();
-        let mut dispatch = crate::dispatch::Dispatch::new(self, cell.index);
-        let crate::shards::Running { shard, outlets } = &mut *running;
+        let (mut running, mut dispatch) = cell.begin(self);
+        let Running { shard, outlets } = &mut *running;
         let messages = match shard.delete(queue.id, if_unused, if_empty, &mut dispatch.to(outlets)) {
             Ok(messages) => messages,
             Err(error) => {
-                drop((running, site));
-                cell.run_if_needed(self);
+                drop(site);
+                cell.end(self, running, dispatch);
                 return Err(error);
             }
         };
@@ -306,14 +305,10 @@ impl Broker {
         let durable = unwritten.len() != before;
         self.topology_version.fetch_add(1, Ordering::SeqCst);
         drop(site);
-        dispatch.flush(shard, outlets);
-        dispatch.hand_over(cell);
-        drop(running);
+        cell.end(self, running, dispatch);
         if durable {
             self.commits.note_dirty();
         }
-        dispatch.after_unlock();
-        cell.run_soon(self);
         self.delete_released(released);
         Ok(Changed {
             outcome: messages,

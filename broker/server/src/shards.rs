@@ -257,16 +257,36 @@ impl ShardCell {
 
     /// Applies a batch before this returns, behind what waits in the inbox; says whether a queue refused some of it.
     pub(crate) fn apply_now(&self, broker: &Arc<Broker>, job: Job<'_>) -> bool {
+        self.in_order(broker, |running, dispatch| apply(running, dispatch, &job))
+    }
+
+    /// Calls `f` with the shard, behind what waits in the inbox, and dispatches afterwards.
+    pub(crate) fn in_order<'b, R>(&self, broker: &'b Arc<Broker>, f: impl FnOnce(&mut Running, &mut Dispatch<'b>) -> R) -> R {
+        let (mut running, mut dispatch) = self.begin(broker);
+        let outcome = f(&mut running, &mut dispatch);
+        self.end(broker, running, dispatch);
+        outcome
+    }
+
+    /// Locks the shard and applies what waits in the inbox: what a connection does on the spot must not overtake the batches that it has left there.
+    /// No outlet is locked then. [`ShardCell::end`] must follow.
+    pub(crate) fn begin<'b>(&self, broker: &'b Arc<Broker>) -> (LockedShard<'_>, Dispatch<'b>) {
         let mut running = self.lock();
         let mut dispatch = Dispatch::new(broker, self.index);
-        self.take_in(&mut running, &mut dispatch);
-        let refused = apply(&mut running, &mut dispatch, &job);
+        if self.take_in(&mut running, &mut dispatch) {
+            let Running { shard, outlets } = &mut *running;
+            dispatch.flush(shard, outlets);
+        }
+        (running, dispatch)
+    }
+
+    /// Dispatches, and lets go of the shard. The topology must not be locked.
+    pub(crate) fn end<'b>(&self, broker: &'b Arc<Broker>, mut running: LockedShard<'_>, mut dispatch: Dispatch<'b>) {
         let Running { shard, outlets } = &mut *running;
         dispatch.flush(shard, outlets);
         dispatch.hand_over(self);
-        self.finish(broker, running);
+        self.run(broker, running, None);
         dispatch.after_unlock();
-        refused
     }
 
     /// Takes the pager's answers.
@@ -351,11 +371,6 @@ impl ShardCell {
         self.run_if_idle(broker);
     }
 
-    /// Dispatches after something was changed behind the lock.
-    fn finish(&self, broker: &Arc<Broker>, running: LockedShard<'_>) {
-        self.run(broker, running, None);
-    }
-
     fn run(&self, broker: &Arc<Broker>, running: LockedShard<'_>, mut job: Option<Job<'_>>) {
         let mut running = running;
         let mut rounds = 0;
@@ -404,9 +419,10 @@ impl ShardCell {
         dispatch.flush(shard, outlets) || more
     }
 
-    /// Applies what waits in the inbox.
-    fn take_in(&self, running: &mut Running, dispatch: &mut Dispatch<'_>) {
-        if self.inbox_bytes.load(Ordering::SeqCst) > 0 {
+    /// Applies what waits in the inbox; says whether that was anything.
+    fn take_in(&self, running: &mut Running, dispatch: &mut Dispatch<'_>) -> bool {
+        let any = self.inbox_bytes.load(Ordering::SeqCst) > 0;
+        if any {
             let jobs = std::mem::take(&mut *self.inbox.lock());
             for waiting in jobs {
                 self.inbox_bytes.fetch_sub(waiting.bytes(), Ordering::SeqCst);
@@ -431,6 +447,7 @@ impl ShardCell {
                 }
             }
         }
+        any
     }
 }
 
@@ -520,18 +537,12 @@ impl Broker {
         (queue.0 % self.shards.len() as u64) as usize
     }
 
-    /// Calls `f` with the shard of a queue, and lets the shard dispatch afterwards.
+    /// Calls `f` with the shard of a queue, behind what waits in its inbox, and lets the shard dispatch afterwards.
     pub(crate) fn with_shard<R>(self: &Arc<Self>, queue: QueueId, f: impl FnOnce(&mut Shard, &mut ToOutlets<'_, '_>) -> R) -> R {
-        let cell = self.shard_of(queue);
-        let mut running = cell.lock();
-        let mut dispatch = Dispatch::new(self, cell.index);
-        let Running { shard, outlets } = &mut *running;
-        let outcome = f(shard, &mut dispatch.to(outlets));
-        dispatch.flush(shard, outlets);
-        dispatch.hand_over(cell);
-        cell.finish(self, running);
-        dispatch.after_unlock();
-        outcome
+        self.shard_of(queue).in_order(self, |Running { shard, outlets }, dispatch| {
+            let outlets = &*outlets;
+            f(shard, &mut dispatch.to(outlets))
+        })
     }
 
     /// A connection's socket has taken everything: the shard may deliver to it again.

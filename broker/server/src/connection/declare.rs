@@ -155,12 +155,12 @@ impl Open {
         let done = broker.declare_queue(&self.actor(), &wanted);
         let declared = done.outcome.map_err(|error| Exception::of_topology(&error, cause))?;
         let queue = declared.queue;
-        let counts = broker.shard_of(queue.id).look(broker, |running| {
+        let counts = broker.with_shard(queue.id, |shard, _| {
             if !declared.created {
                 // Whoever asks for it uses it (RabbitMQ, `x-expires`), a passive declaration included.
-                running.shard.touch(queue.id);
+                shard.touch(queue.id);
             }
-            running.shard.counts(queue.id)
+            shard.counts(queue.id)
         });
         let counts = counts.unwrap_or_default();
         if let Some(channel) = self.channels.get_mut(&number) {
