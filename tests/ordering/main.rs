@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
+mod filters;
 mod groups;
 mod keys;
 mod pause;

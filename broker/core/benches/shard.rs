@@ -102,6 +102,7 @@ fn shard(limits: ShardLimits, consumers: u64, no_ack: bool, prefetch: u16) -> Sh
             limited: false,
             priority: 0,
             timeout_ms: None,
+            filter: None,
             arguments: Table::default(),
         };
         shard.consume(QUEUE, consumer).expect("a new consumer");
@@ -239,6 +240,7 @@ fn backlog(c: &mut Criterion) {
             limited: false,
             priority: 0,
             timeout_ms: None,
+            filter: None,
             arguments: Table::default(),
         };
         shard.consume(QUEUE, consumer).expect("a new consumer");

@@ -192,6 +192,9 @@ pub enum ConsumeError {
     /// Another consumer has the queue for itself, or this one wants it for itself and is not the first.
     #[error("in exclusive use")]
     ExclusiveUse,
+    /// It has a filter, and the queue keeps groups of messages together (`x-group-by`): a filter would tear them apart.
+    #[error("filters and groups exclude each other")]
+    Grouped,
     /// There is no such queue.
     #[error("no such queue")]
     NotFound,
@@ -213,7 +216,8 @@ pub struct ShardLimits {
     pub letters_max: u32,
     /// Keys that a queue knows at most (`x-last-value-key`, `x-message-deduplication`). A message with one more is refused.
     pub keys_max: u32,
-    /// Ready messages of a queue that wait for their group at most (`x-group-by`), but for those that come back. With so many, what lies behind them waits, too.
+    /// Ready messages of a queue that wait for their group at most (`x-group-by`), but for those that come back. With so many, what lies behind them waits, too. And
+    /// the ranges of ready messages that consumers with filters have passed over, in a queue or in each priority of it: with so many these look no further, until some are gone.
     pub skipped_max: u32,
     /// How long a delivery may be held, in milliseconds, where neither consumer nor queue says: 0 for ever. (Whoever has the channels sees to it.)
     pub consumer_timeout_ms: u64,

@@ -43,8 +43,8 @@ impl Shard {
         if queue.is_paused() {
             return GetOutcome::Empty;
         }
-        if queue.groups.is_some() {
-            return queue.get_grouped(no_ack, &mut self.common, effects, take);
+        if queue.groups.is_some() || queue.is_filtered() {
+            return queue.get_single(no_ack, &mut self.common, effects, take);
         }
         let next = loop {
             let Some(next) = queue.next_run() else {
@@ -100,6 +100,9 @@ impl Queue {
         }
         if self.groups.is_some() {
             return self.turn_grouped(budget, common, effects);
+        }
+        if self.is_filtered() {
+            return self.turn_filtered(budget, common, effects);
         }
         while budget > 0
             && self.subscribers.any_in_turn()

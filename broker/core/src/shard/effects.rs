@@ -9,6 +9,7 @@ use crate::ids::{BodyId, ConsumerId, OutletId, QueueId, Sequence};
 use crate::record::Records;
 use crate::settings::Settings;
 use crate::shard::stored::{StoredChunk, StoredError};
+use crate::space::Template;
 
 /// A consumer as its client asked for it (AMQP 0-9-1, `basic.consume`).
 #[derive(Clone, Debug)]
@@ -33,6 +34,8 @@ pub struct Consumer {
     pub priority: i32,
     /// How long it may hold a message, in milliseconds, 0 for ever; absent: as its queue says (`x-consumer-timeout`).
     pub timeout_ms: Option<u64>,
+    /// It gets only messages whose headers are like this (`x-filter`, an extension of Stoa's).
+    pub filter: Option<Arc<Template>>,
     /// What else the client said.
     pub arguments: Table,
 }

@@ -100,6 +100,7 @@ impl Queue {
             self.is_active
                 || self.is_paused()
                 || self.groups.is_some()
+                || self.is_filtered()
                 || self.tally().ready == 0
                 || !self.subscribers.any_in_turn()
                 || self.lanes.current().waits(),
@@ -107,6 +108,7 @@ impl Queue {
         );
         self.subscribers.invariants();
         self.group_invariants();
+        self.subscribers.readers().for_each(|reader| reader.invariants(&self.lanes));
     }
 }
 

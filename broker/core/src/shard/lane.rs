@@ -42,6 +42,13 @@ pub(crate) fn lane_of(sequence: Sequence) -> u8 {
     (sequence.0 >> PLACE_BITS) as u8
 }
 
+/// Where in the order of delivery a message is: higher lanes come first.
+pub(crate) type Order = (u8, Sequence);
+
+pub(crate) fn order(sequence: Sequence) -> Order {
+    (u8::MAX - lane_of(sequence), sequence)
+}
+
 /// How many messages of which kind there are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
@@ -94,7 +101,7 @@ pub(crate) struct Lane {
     pub(crate) redelivered_below: Sequence,
     /// Messages below the cursor that came back.
     pub(crate) returned: Runs,
-    /// Ready messages below the cursor that wait for their group.
+    /// Ready messages below the cursor that wait for their group, or for a consumer whose filter lets them through.
     pub(crate) skipped: Runs,
     /// Those among them that came back.
     pub(crate) skipped_again: Runs,

@@ -28,6 +28,7 @@ mod consumers;
 mod dispatch;
 mod effects;
 mod expiry;
+mod filters;
 mod fit;
 mod groups;
 mod histogram;
@@ -49,6 +50,7 @@ mod removal;
 mod returns;
 mod run_map;
 mod runs;
+mod single;
 mod standing;
 pub mod stored;
 #[cfg(test)]

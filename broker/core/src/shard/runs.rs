@@ -14,6 +14,11 @@ impl Runs {
         self.0.is_empty()
     }
 
+    /// How many runs there are.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Adds `first..end`.
     pub(crate) fn insert(&mut self, first: Sequence, end: Sequence) {
         let (mut first, mut end) = (first.0, end.0);
@@ -38,6 +43,11 @@ impl Runs {
         let before = self.0.range(..first.0).next_back().filter(|&(_, &end)| end > first.0);
         let runs = before.into_iter().chain(self.0.range(first.0..end.0));
         runs.map(move |(&run, &run_end)| (Sequence(run).max(first), Sequence(run_end).min(end)))
+    }
+
+    /// The lowest run in `first..end`.
+    pub(crate) fn first_within(&self, first: Sequence, end: Sequence) -> Option<(Sequence, Sequence)> {
+        self.within(first, end).next()
     }
 
     /// Takes `first..end` away.

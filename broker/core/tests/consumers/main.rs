@@ -108,6 +108,7 @@ impl World {
             limited: self.sink.channel((outlet, channel)).limit.is_some(),
             priority: [0, 0, 0, 5, -2][self.rng.below(5)],
             timeout_ms: None,
+            filter: None,
             arguments: Table::default(),
         };
         let shard = self.shard_of(queue);

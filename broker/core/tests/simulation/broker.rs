@@ -190,6 +190,11 @@ impl Effects for Sink {
 }
 
 impl Sink {
+    /// Chunks were asked for.
+    pub fn is_loading(&self) -> bool {
+        !self.loads.is_empty()
+    }
+
     /// A value of this chunk is on its way to the table.
     fn is_writing(&self, queue: QueueId, first: Sequence) -> bool {
         self.writes

@@ -9,6 +9,7 @@
 mod bodies;
 mod broker;
 mod disk;
+mod filter;
 mod moves;
 mod oracle;
 mod rng;
@@ -21,7 +22,7 @@ const SEEDS: u64 = 1000;
 const STEPS: usize = 250;
 
 /// What must happen in a whole run, for it to prove anything.
-const SEEN: [&str; 52] = [
+const SEEN: [&str; 57] = [
     "body comes back",
     "body is deleted",
     "body is dropped",
@@ -51,12 +52,15 @@ const SEEN: [&str; 52] = [
     "forget a range",
     "get finds all groups held",
     "get waits",
+    "filter leaves what does not match",
+    "filter lets through",
     "letter is not taken",
     "letter of a queue that is gone",
     "letter is taken",
     "load",
     "move",
     "obsolete",
+    "pause",
     "queue expires",
     "redeliver",
     "refuse",
@@ -66,6 +70,8 @@ const SEEN: [&str; 52] = [
     "replay messages",
     "replay settled",
     "replay standings",
+    "resume",
+    "rest",
     "restore",
     "roll back",
     "stall",

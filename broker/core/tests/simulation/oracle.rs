@@ -7,6 +7,7 @@ use stoa_core::ids::{ConsumerId, Millis, QueueId};
 use stoa_core::settings::{RetryOf, Settings};
 use stoa_core::shard::{MessageState, Reason, ReturnCause};
 
+use crate::filter::Filter;
 use crate::stands::Stands;
 
 /// A message in one queue.
@@ -73,6 +74,10 @@ pub struct Oracle {
     pub now: Millis,
     /// What queues are set to do, and what they ever were.
     queues: HashMap<QueueId, Set>,
+    /// What the consumers that have a filter want.
+    pub filters: HashMap<ConsumerId, Filter>,
+    /// Consumers may have filters.
+    filtered: bool,
     /// Messages with a priority above 0.
     priorities: usize,
     /// Messages of which was found after a restart that they had come back before it, and that they were dead.
@@ -96,6 +101,13 @@ impl Set {
 }
 
 impl Oracle {
+    pub fn new(filtered: bool) -> Self {
+        Self {
+            filtered,
+            ..Self::default()
+        }
+    }
+
     pub fn configured(&mut self, queue: QueueId, settings: Option<&Arc<Settings>>) {
         let set = self.queues.entry(queue).or_default();
         set.settings = settings.map(|settings| Settings::clone(settings)).unwrap_or_default();
@@ -314,15 +326,20 @@ impl Oracle {
         epoch: u64,
     ) {
         let Message { priority, key, .. } = self.messages[id];
-        let grouped = self.queues[&queue].settings.group_by.is_some();
+        let settings = &self.queues[&queue].settings;
+        assert!(!settings.paused, "message {id} comes out of a queue that is paused");
+        let grouped = settings.group_by.is_some();
         if grouped && key > 0 {
             self.check_group(id, holder);
         }
+        let filter = holder.and_then(|holder| self.filters.get(&holder));
+        let wants = |key| filter.is_none_or(|filter| filter.wants(key));
+        assert!(wants(key), "message {id} with key {key} went to one who wants {filter:?}");
         self.messages[id].holder = holder;
         let overtaken = |other: &Message| {
             let waits =
                 other.queue == queue && other.fate == Fate::Ready && other.stands.not_before == Millis(0) && !other.stands.uncertain;
-            waits && other.priority > priority && !self.may_leave(other)
+            waits && other.priority > priority && wants(other.key) && !self.may_leave(other)
         };
         assert!(
             grouped || self.priorities == 0 || !self.messages.iter().any(overtaken),
@@ -345,13 +362,37 @@ impl Oracle {
             "redelivered says whether message {id} may have been delivered before"
         );
         if !redelivered {
-            let group = if grouped { key } else { 0 };
+            let group = if grouped || self.filtered { key } else { 0 };
             let last = self.order.insert((queue, message.publisher, message.priority, group), id);
             assert!(last.is_none_or(|last| last < id), "message {id} was overtaken by {last:?}");
         }
         message.delivered = true;
         message.fate = if no_ack { Fate::Settled { epoch } } else { Fate::Unacked };
         self.settled.extend(no_ack.then_some(id));
+    }
+
+    /// An older message is ready in its queue.
+    pub fn has_older(&self, id: usize) -> bool {
+        let queue = self.messages[id].queue;
+        let mut older = self.messages[..id].iter().rev();
+        older.any(|message| message.queue == queue && message.fate == Fate::Ready)
+    }
+
+    /// A consumer that could take something is given nothing: no message is there for it.
+    pub fn rests(&self, queue: QueueId, consumer: ConsumerId) {
+        let settings = &self.queues[&queue].settings;
+        if settings.paused || settings.group_by.is_some() {
+            return;
+        }
+        let filter = self.filters.get(&consumer);
+        for (id, message) in self.messages.iter().enumerate() {
+            let is_there = message.queue == queue && message.fate == Fate::Ready && !message.stands.uncertain;
+            let may_be_elsewhere = self.may_leave(message) || self.may_be_dead(message) || message.stands.not_before > self.now;
+            assert!(
+                !is_there || may_be_elsewhere || filter.is_some_and(|filter| !filter.wants(message.key)),
+                "message {id} is kept from {consumer}, who wants {filter:?}: {message:?}"
+            );
+        }
     }
 
     pub fn settled(&mut self, id: usize, epoch: u64) {
@@ -476,7 +517,7 @@ impl Oracle {
             .messages
             .iter()
             .map(|message| {
-                let skipped = self.queues[&message.queue].settings.group_by.is_some();
+                let skipped = self.filtered || self.queues[&message.queue].settings.group_by.is_some();
                 message.fate == Fate::Dead || skipped || self.may_leave(message) || self.may_be_dead(message)
             })
             .collect();

@@ -178,7 +178,8 @@ pub struct Limits {
     pub consumer_timeout: Duration,
     /// Keys that a queue knows at most (`x-last-value-key`, `x-message-deduplication`). A message with one more is refused (`basic.nack`).
     pub queue_keys_max: u32,
-    /// Ready messages of a queue that wait for their group at most (`x-group-by`). With so many, what lies behind them waits, too.
+    /// Ready messages of a queue that wait for their group at most (`x-group-by`). With so many, what lies behind them waits, too. And the ranges
+    /// of messages that consumers with filters (`x-filter`) have passed over: with so many they look no further.
     pub queue_skipped_max: u32,
     /// Octets of messages and settlements that a transaction holds until its commit. A larger one closes its channel (406) and is rolled back.
     #[serde(with = "units::bytes")]

@@ -187,14 +187,15 @@ impl Open {
             limited: self.outlet.lock().channel(number).is_some_and(|out| out.limit.is_some()),
             priority: wanted.priority,
             timeout_ms: wanted.timeout_ms,
+            filter: wanted.filter,
             arguments: consume.arguments.to_table(),
         };
         let reference = ConsumerRef {
             id: consumer.id,
             queue: queue.id,
         };
-        let cell = broker.shard_of(queue.id);
-        let registered = cell.look(broker, |running| {
+        // The answer is in the outlet before the first delivery.
+        let registered = broker.shard_of(queue.id).in_order(broker, |running, _| {
             let mut state = self.outlet.lock();
             let Some(out) = state.channel(number) else { return Ok(()) };
             running.shard.consume(queue.id, consumer).map_err(|error| {
@@ -203,6 +204,10 @@ impl Open {
                     ConsumeError::ExclusiveUse => (
                         ReplyCode::AccessRefused,
                         format!("queue '{name}' in vhost '{vhost}' in exclusive use"),
+                    ),
+                    ConsumeError::Grouped => (
+                        ReplyCode::PreconditionFailed,
+                        format!("invalid arg 'x-filter' for queue '{name}' in vhost '{vhost}': the queue has groups ('x-group-by')"),
                     ),
                     ConsumeError::NotFound => (ReplyCode::NotFound, format!("no queue '{name}' in vhost '{vhost}'")),
                 };
@@ -218,8 +223,6 @@ impl Open {
             running.outlets.entry(self.id).or_insert_with(|| self.outlet.clone());
             Ok(())
         });
-        // The answer is in the outlet before the first delivery.
-        cell.run_soon(broker);
         registered.map(|()| None)
     }
 

@@ -99,7 +99,7 @@ impl Shard {
     ///
     /// # Errors
     /// If somebody wants the queue for itself and is not alone, or the queue has a single active consumer and this one wants to be the only
-    /// one (as in RabbitMQ), or there is no such queue.
+    /// one (as in RabbitMQ), or it has a filter and the queue has groups, or there is no such queue.
     pub fn consume(&mut self, queue: QueueId, consumer: Consumer) -> Result<(), ConsumeError> {
         let queue = self.queues.get_mut(&queue).ok_or(ConsumeError::NotFound)?;
         let taken = if consumer.exclusive {
@@ -109,6 +109,9 @@ impl Shard {
         };
         if taken {
             return Err(ConsumeError::ExclusiveUse);
+        }
+        if consumer.filter.is_some() && queue.groups.is_some() {
+            return Err(ConsumeError::Grouped);
         }
         let outlet = self.common.outlets.entry(consumer.outlet).or_default();
         outlet.consumers.insert((queue.id, consumer.id));
@@ -125,6 +128,7 @@ impl Shard {
         };
         self.common.leave(consumer.outlet, queue.id, consumer.id);
         queue.used(&mut self.common);
+        queue.configure_groups();
         // Another one may be the single active consumer now.
         queue.activate(&mut self.common);
         tell_if_unused(queue, effects);
@@ -190,6 +194,7 @@ impl Shard {
                 && queue.subscribers.remove(consumer).is_some()
             {
                 queue.used(&mut self.common);
+                queue.configure_groups();
                 queue.activate(&mut self.common);
                 tell_if_unused(queue, effects);
             }

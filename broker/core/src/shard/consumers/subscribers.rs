@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use crate::ids::ConsumerId;
 use crate::shard::consumers::{Activity, Attendance};
 use crate::shard::effects::Consumer;
+use crate::shard::filters::Reader;
 
 /// A consumer of a queue.
 #[derive(Debug)]
@@ -14,6 +15,8 @@ pub(crate) struct Subscriber {
     /// Deliveries that it has not settled.
     unacked: u32,
     standing: Standing,
+    /// How far it has come, if it has a filter.
+    reader: Option<Box<Reader>>,
 }
 
 /// Why a consumer gets messages or does not.
@@ -56,6 +59,8 @@ pub(crate) struct Subscribers {
     active: Option<ConsumerId>,
     /// It gives way to one of a higher priority.
     yields: bool,
+    /// How many have a filter.
+    filtered: u32,
 }
 
 impl Subscribers {
@@ -115,6 +120,32 @@ impl Subscribers {
         self.list.get(*self.turns.front()? as usize)
     }
 
+    /// Whose turn it is after so many others.
+    pub(crate) fn in_line(&self, at: usize) -> Option<&Subscriber> {
+        self.list.get(*self.turns.get(at)? as usize)
+    }
+
+    /// Whether any of them has a filter.
+    pub(crate) fn any_filtered(&self) -> bool {
+        self.filtered > 0
+    }
+
+    /// How far a consumer has come; none if it has no filter.
+    pub(crate) fn reader(&mut self, id: ConsumerId) -> Option<&mut Reader> {
+        let at = self.place(id).ok()?;
+        self.list[at].reader.as_deref_mut()
+    }
+
+    /// The same for all that have one.
+    pub(crate) fn readers_mut(&mut self) -> impl Iterator<Item = &mut Reader> {
+        self.list.iter_mut().filter_map(|subscriber| subscriber.reader.as_deref_mut())
+    }
+
+    /// The same.
+    pub(crate) fn readers(&self) -> impl Iterator<Item = &Reader> {
+        self.list.iter().filter_map(|subscriber| subscriber.reader.as_deref())
+    }
+
     pub(super) fn add(&mut self, consumer: Consumer) {
         let Err(at) = self.place(consumer.id) else { return };
         let at_turn = at as u32;
@@ -122,12 +153,15 @@ impl Subscribers {
         let unacked = 0;
         let standing = Standing::Inactive;
         let id = consumer.id;
+        let reader = consumer.filter.clone().map(Reader::new);
+        self.filtered += u32::from(reader.is_some());
         self.list.insert(
             at,
             Subscriber {
                 consumer,
                 unacked,
                 standing,
+                reader,
             },
         );
         if self.single_active {
@@ -145,6 +179,7 @@ impl Subscribers {
         self.turns.retain(|&turn| turn != at_turn);
         self.turns.iter_mut().filter(|turn| **turn > at_turn).for_each(|turn| *turn -= 1);
         let removed = self.list.remove(at).consumer;
+        self.filtered -= u32::from(removed.filter.is_some());
         if self.active == Some(id) {
             self.elect();
         } else {

@@ -1,42 +1,16 @@
 //! Whose turn it is in a queue with groups: one message after the other, the oldest first that anybody may take.
 
-use crate::ids::{ConsumerId, Millis, Sequence};
-use crate::record::{Record, Records};
+use crate::ids::{ConsumerId, Sequence};
 use crate::shard::bits::Bits;
-use crate::shard::command::{GetOutcome, Got};
 use crate::shard::common::Common;
-use crate::shard::dispatch::OVERHEAD_BYTES;
-use crate::shard::effects::{Delivery, Effects};
-use crate::shard::groups::order;
+use crate::shard::effects::Effects;
 use crate::shard::keys::Key;
-use crate::shard::lane::{Lane, Next, lane_of};
+use crate::shard::lane::{Lane, Next, lane_of, order};
 use crate::shard::queue::Queue;
+use crate::shard::single::{Candidate, Found};
 
 /// Waiting lines are not swept for fewer messages that are gone.
 const SWEEP_MIN: u64 = 64;
-
-/// A message that somebody may be given.
-#[derive(Clone, Copy, Debug)]
-struct Candidate {
-    sequence: Sequence,
-    redelivered: bool,
-    /// Its group, if it has one.
-    key: Option<Key>,
-    /// It waits in its group's line; else it is what the cursor or what came back is at.
-    waits: bool,
-}
-
-/// What is next.
-enum Found {
-    /// This one.
-    Message(Candidate),
-    /// Nothing that may be delivered now.
-    Nothing,
-    /// A chunk that is being loaded.
-    Loading,
-    /// Something has changed: look again.
-    Again,
-}
 
 impl Queue {
     /// As [`turn`](Self::turn), in a queue with groups.
@@ -88,7 +62,7 @@ impl Queue {
     }
 
     /// The first message of all groups that nobody holds, and of what was not looked at yet, for a consumer or for `basic.get`.
-    fn next_for(&mut self, consumer: Option<ConsumerId>, common: &mut Common, effects: &mut impl Effects) -> Found {
+    pub(crate) fn next_for(&mut self, consumer: Option<ConsumerId>, common: &mut Common, effects: &mut impl Effects) -> Found {
         let free = self.groups.as_ref().and_then(|groups| groups.free.first().copied());
         let fresh = self.next_fresh(common).map(|next| {
             let lane = self.lanes.get(next.lane);
@@ -176,160 +150,5 @@ impl Queue {
             key,
             waits: false,
         })
-    }
-
-    /// Why a message cannot be delivered at once: its chunk is on disk, or it may be late.
-    fn unready(&mut self, sequence: Sequence, again: bool, common: &mut Common, effects: &mut impl Effects) -> Option<Found> {
-        let consumed = !self.subscribers.is_empty();
-        let lane = self.lanes.get_mut(lane_of(sequence))?;
-        let at = lane.find(sequence);
-        let chunk = &lane.chunks[at];
-        if !chunk.is_resident() {
-            lane.load(at, again, common, effects);
-            if sequence >= lane.cursor {
-                lane.read_ahead(consumed, common, effects);
-            }
-            return Some(Found::Loading);
-        }
-        if chunk.due >= common.now {
-            return None;
-        }
-        let (first, before_now) = (chunk.first, Millis(common.now.0 - 1));
-        self.look(first, before_now, common, effects);
-        Some(Found::Again)
-    }
-
-    /// Delivers a message to a consumer that is in line, unless its outlet or its channel cannot take it.
-    fn hand(&mut self, id: ConsumerId, candidate: Candidate, common: &mut Common, effects: &mut impl Effects) {
-        let term = self.term(common);
-        let Some(subscriber) = self.subscribers.get(id) else { return };
-        let Some(lane) = self.lanes.get_mut(lane_of(candidate.sequence)) else {
-            return;
-        };
-        let consumer = &subscriber.consumer;
-        let outlet = common.outlets.entry(consumer.outlet).or_default();
-        if outlet.stalled || outlet.used >= common.limits.window_bytes {
-            outlet.parked.push((self.id, id));
-            if !std::mem::replace(&mut outlet.stalled, true) {
-                effects.stalled(consumer.outlet);
-            }
-            return self.subscribers.park_one(id);
-        }
-        if consumer.is_limited() {
-            let granted = effects.lend(consumer, 1) > 0;
-            outlet.lent(consumer.channel, self.id, id, granted);
-            if !granted {
-                return self.subscribers.refuse_one(id);
-            }
-        }
-        let at = lane.find(candidate.sequence);
-        let returns = lane.returns_of(candidate.sequence);
-        let chunk = &mut lane.chunks[at];
-        let place = chunk.index(candidate.sequence);
-        let (_, used, bytes) = chunk.records(place..place + 1, u64::MAX, OVERHEAD_BYTES);
-        outlet.used += used;
-        effects.deliver(Delivery {
-            consumer,
-            queue: self.id,
-            first: candidate.sequence,
-            redelivered: candidate.redelivered,
-            term: consumer.term(term),
-            returns,
-            records: Records { bytes, count: 1 },
-        });
-        let no_ack = consumer.no_ack;
-        self.subscribers.took_one(id);
-        self.went_out(candidate, no_ack, Some(id), common, effects);
-    }
-
-    /// A message was delivered.
-    fn went_out(
-        &mut self,
-        candidate: Candidate,
-        no_ack: bool,
-        holder: Option<ConsumerId>,
-        common: &mut Common,
-        effects: &mut impl Effects,
-    ) {
-        let sequence = candidate.sequence;
-        if let (Some(groups), Some(key)) = (&mut self.groups, candidate.key) {
-            if candidate.waits {
-                groups.wait_no_more(key, sequence);
-            }
-            if !no_ack {
-                groups.hold(key, sequence, holder);
-            }
-        }
-        self.lanes.update(lane_of(sequence), |lane| {
-            let at = lane.find(sequence);
-            let place = lane.chunks[at].index(sequence);
-            let places = place..place + 1;
-            let settled = if no_ack { Bits::of(places.clone()) } else { Bits::default() };
-            if candidate.waits {
-                lane.take_skipped(at, place, settled, common, effects);
-            } else {
-                lane.take(at, places, settled, common, effects);
-            }
-        });
-        self.probe_delivered(sequence, 1, no_ack, common.now);
-    }
-
-    /// As [`Shard::get`](crate::shard::Shard::get), in a queue with groups. Whoever takes a message holds its group, and shares it with nobody.
-    pub(crate) fn get_grouped<E: Effects>(
-        &mut self,
-        no_ack: bool,
-        common: &mut Common,
-        effects: &mut E,
-        take: impl FnOnce(Got<'_>),
-    ) -> GetOutcome {
-        let candidate = loop {
-            match self.next_for(None, common, effects) {
-                Found::Message(candidate) => break candidate,
-                Found::Again => {}
-                Found::Nothing => return GetOutcome::Empty,
-                Found::Loading => return GetOutcome::Loading,
-            }
-        };
-        let (term, remaining) = (self.term(common), self.tally().ready - 1);
-        let Some(lane) = self.lanes.get_mut(lane_of(candidate.sequence)) else {
-            return GetOutcome::Empty;
-        };
-        let returns = lane.returns_of(candidate.sequence);
-        let Some(record) = lane.record(candidate.sequence) else {
-            return GetOutcome::Empty;
-        };
-        take(Got {
-            record,
-            sequence: candidate.sequence,
-            redelivered: candidate.redelivered,
-            term,
-            returns,
-            remaining,
-        });
-        self.went_out(candidate, no_ack, None, common, effects);
-        self.activate(common);
-        GetOutcome::Taken
-    }
-}
-
-impl Lane {
-    /// A message in memory.
-    fn record(&mut self, sequence: Sequence) -> Option<Record<'_>> {
-        let at = self.find(sequence);
-        let chunk = self.chunks.get_mut(at)?;
-        chunk.record(chunk.index(sequence))
-    }
-
-    /// What [`next_run`](Self::next_run) gave is passed over.
-    fn skip(&mut self, sequence: Sequence) {
-        let end = sequence.plus(1);
-        if self.returned.is_empty() {
-            self.cursor = end;
-        } else {
-            self.returned.remove(sequence, end);
-            self.skipped_again.insert(sequence, end);
-        }
-        self.skipped.insert(sequence, end);
-        self.tally.skipped += 1;
     }
 }

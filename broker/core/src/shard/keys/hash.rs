@@ -28,7 +28,7 @@ mod kind {
 }
 
 /// The headers of a message.
-fn headers(record: Record<'_>) -> Option<RawTable<'_>> {
+pub(crate) fn headers(record: Record<'_>) -> Option<RawTable<'_>> {
     let header = ContentHeader::decode(record.header()).ok()?;
     Properties::decode(header.properties).ok()?.headers
 }

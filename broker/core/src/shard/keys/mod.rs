@@ -16,7 +16,7 @@
 mod hash;
 mod list;
 
-pub(crate) use hash::{Key, key_of};
+pub(crate) use hash::{Key, headers, key_of};
 pub(crate) use list::ChunkKeys;
 
 use std::collections::BTreeMap;

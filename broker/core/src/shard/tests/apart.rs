@@ -158,6 +158,7 @@ impl Fixture {
                     limited: false,
                     priority: 0,
                     timeout_ms: None,
+                    filter: None,
                     arguments: Table::default(),
                 };
                 shard.consume(queue, consumer).expect("nobody else is there");

@@ -8,6 +8,7 @@ mod consumers;
 mod delays;
 mod delivery;
 mod expiry;
+mod filters;
 mod groups;
 mod idle;
 mod journal;
@@ -430,6 +431,7 @@ impl Bench {
             limited: false,
             priority: 0,
             timeout_ms: None,
+            filter: None,
             arguments: Table::default(),
         }
     }

@@ -6,7 +6,7 @@ mod parse;
 #[cfg(test)]
 mod tests;
 
-use super::error::Malformed;
+use super::error::{Malformed, Path, Subject};
 use super::hash;
 use super::owned::Owned;
 use super::tuple::Tuple;
@@ -66,6 +66,18 @@ impl Template {
     /// As [`Self::from_amqp`].
     pub fn from_json(octets: &[u8]) -> Result<Self, Malformed> {
         parse::json(octets).map(Self::from)
+    }
+
+    /// The filter in a consumer's argument (`x-filter`): a template of the headers of messages. Headers have names, so it is no list.
+    ///
+    /// # Errors
+    /// As [`Self::from_amqp`], and if it is a list.
+    pub fn of_headers(value: &stoa_amqp::Value) -> Result<Self, Malformed> {
+        let template = Self::from_amqp(value)?;
+        if let Pattern::Positional { .. } = template.pattern {
+            return Err(Path::ROOT.malformed(Subject::Template, "a table of headers", "an array"));
+        }
+        Ok(template)
     }
 
     /// Whether a tuple is like this.

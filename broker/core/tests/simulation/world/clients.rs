@@ -9,6 +9,7 @@ use stoa_core::shard::{Command, Consumer, GetOutcome, ReturnCause};
 
 use super::{World, consumer};
 use crate::broker::{Delivered, ids};
+use crate::filter::Filter;
 use crate::oracle::{Fate, Message};
 use crate::stands::Stands;
 
@@ -87,7 +88,7 @@ impl World {
                 .rng
                 .percent(timed)
                 .then(|| Millis(self.oracle.now.0 + self.rng.below(longest) as u64));
-            let key = if self.keyed || self.grouped { self.rng.below(8) } else { 0 };
+            let key = self.any_key();
             let header = header_of(key);
             let mut behind = Vec::new();
             for (queue, run) in queues.iter().zip(&mut runs) {
@@ -144,6 +145,12 @@ impl World {
         }
     }
 
+    /// A key, or none, where keys mean something.
+    fn any_key(&mut self) -> usize {
+        let has_keys = self.keyed || self.grouped || self.filtered;
+        if has_keys { self.rng.below(8) } else { 0 }
+    }
+
     /// A message with a key comes to a queue that tells messages apart.
     fn keyed(&mut self, id: usize, last_value: bool) {
         let epoch = self.broker.epoch;
@@ -187,15 +194,19 @@ impl World {
     pub(super) fn consume(&mut self) {
         let at = self.rng.below(self.clients.len());
         let Some(queue) = self.queue_with_consumers() else { return };
+        let filter = (self.filtered && self.rng.percent(70)).then(|| Filter::any(&mut self.rng));
         let consumer = Consumer {
             no_ack: self.rng.percent(30),
             exclusive: self.rng.percent(5),
             prefetch: [0, 1, 7, 300][self.rng.below(4)],
+            priority: if self.filtered { [0, 0, 1][self.rng.below(3)] } else { 0 },
+            filter: filter.map(Filter::template),
             ..consumer(ConsumerId(self.fresh_id()), self.clients[at].id)
         };
         let id = consumer.id;
         if self.broker.shard(queue).0.consume(queue, consumer).is_ok() {
             self.clients[at].consumers.push((queue, id));
+            self.oracle.filters.extend(filter.map(|filter| (id, filter)));
         }
     }
 
@@ -333,11 +344,11 @@ impl World {
                 );
             }
             (GetOutcome::Empty, None) => {
-                let grouped = self.queues.iter().filter(|other| other.id == queue);
-                let mut grouped = grouped.filter_map(|queue| queue.settings.as_ref());
-                if grouped.any(|settings| settings.group_by.is_some()) {
+                let settings = self.queues.iter().find(|other| other.id == queue);
+                let settings = settings.and_then(|queue| queue.settings.as_ref());
+                if settings.is_some_and(|settings| settings.group_by.is_some()) {
                     self.broker.seen.saw("get finds all groups held");
-                } else {
+                } else if settings.is_none_or(|settings| !settings.paused) {
                     assert_eq!(ready, 0);
                 }
             }
@@ -366,6 +377,12 @@ impl World {
             .0;
         assert!(tag > client.last_tag, "invariant 5: delivery tags strictly increase");
         client.last_tag = tag + ids.len() as u64 - 1;
+        if consumer.is_some_and(|consumer| self.oracle.filters.contains_key(&consumer)) {
+            self.broker.seen.saw("filter lets through");
+            if ids.iter().any(|&id| self.oracle.has_older(id)) {
+                self.broker.seen.saw("filter leaves what does not match");
+            }
+        }
         for (tag, id) in (tag..).zip(ids) {
             self.moves.delivered(id);
             self.oracle

@@ -89,6 +89,7 @@ impl World {
         self.letters.clear();
         self.claims.clear();
         self.stalled.clear();
+        self.rested.clear();
         for queue in self.queues.clone().iter().filter(|queue| !queue.durable) {
             self.forget_queue(queue.id);
         }
@@ -129,6 +130,11 @@ impl World {
             self.give_back(runs, How::Requeue(lost));
         }
         self.stalled.clear();
+        for at in 0..self.queues.len() {
+            if self.queues[at].settings.as_ref().is_some_and(|settings| settings.paused) {
+                self.set_paused(at, false);
+            }
+        }
         self.connect();
         for queue in self.queues.clone() {
             if queue.settings.as_ref().is_some_and(|settings| settings.delays) {

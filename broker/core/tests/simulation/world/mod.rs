@@ -12,7 +12,7 @@ use stoa_amqp::{ShortString, Table};
 use stoa_core::channel::{Confirms, Unacked};
 use stoa_core::ids::{ConnectionId, ConsumerId, Epoch, QueueId};
 use stoa_core::settings::{DeadLetterTo, Overflow, Retry, RetryOf, Settings};
-use stoa_core::shard::{Command, Consumer, QueueSpec, ShardLimits};
+use stoa_core::shard::{Attendance, Command, Consumer, QueueSpec, ShardLimits};
 
 use crate::broker::{Broker, Lettered, Seen};
 use crate::moves::Moves;
@@ -59,13 +59,14 @@ pub enum Step {
     Pass,
     Post,
     Configure,
+    Pause,
     Purge,
     Delete,
     Crash,
     Stop,
 }
 
-const STEPS: [(Step, usize); 23] = [
+const STEPS: [(Step, usize); 24] = [
     (Step::Publish, 12),
     (Step::Consume, 4),
     (Step::Cancel, 1),
@@ -85,6 +86,7 @@ const STEPS: [(Step, usize); 23] = [
     (Step::Pass, 6),
     (Step::Post, 8),
     (Step::Configure, 1),
+    (Step::Pause, 1),
     (Step::Purge, 1),
     (Step::Delete, 1),
     (Step::Crash, 1),
@@ -103,6 +105,8 @@ pub struct World {
     keyed: bool,
     /// Queues have groups.
     grouped: bool,
+    /// Consumers have filters, and none is kept from looking as far as it likes.
+    filtered: bool,
     queues: Vec<QueueSpec>,
     clients: Vec<Client>,
     stalled: Vec<(usize, ConnectionId)>,
@@ -113,6 +117,8 @@ pub struct World {
     /// Time passes in steps up to this many milliseconds.
     pass_max: usize,
     next_id: u64,
+    /// Shards that had nothing more to dispatch.
+    rested: Vec<usize>,
     /// Octets of the larger bodies.
     body_max: usize,
     /// How many of a hundred messages have their body apart, and the octets of the largest of these.
@@ -123,13 +129,14 @@ pub struct World {
 impl World {
     pub fn new(seed: u64) -> Self {
         let mut rng = Rng::new(seed);
+        let filtered = seed % 8 == 3 || seed % 16 == 1;
         let limits = ShardLimits {
             memory_bytes_max: [1 << 12, 1 << 14, 1 << 17, 1 << 30][rng.below(4)],
             window_bytes: [300, 3000, 1 << 20][rng.below(3)],
             read_ahead_bytes: [1, 1 << 14, 1 << 20][rng.below(3)],
             dispatch_records_max: [3, 200, 10_000][rng.below(3)],
             letters_max: [1, 50, 4096][rng.below(3)],
-            skipped_max: [3, 100_000][rng.below(2)],
+            skipped_max: if filtered { 100_000 } else { [3, 100_000][rng.below(2)] },
             ..ShardLimits::default()
         };
         let weights = STEPS.map(|(step, weight)| (step, weight * [0, 1, 2, 4, 8][rng.range(usize::from(weight > 1), 4)]));
@@ -138,7 +145,7 @@ impl World {
         weights.extend(plain.then_some((Step::Transact, 40)));
         let body_max = [0, 60, 3000, 150_000][rng.below(4)];
         let (apart, apart_max) = (
-            [0, 5, 100][if keyed || grouped { 0 } else { rng.below(3) }],
+            [0, 5, 100][if keyed || grouped || filtered { 0 } else { rng.below(3) }],
             [100, 10_000, 1 << 20][rng.below(3)],
         );
         let pass_max = [10, 1000, 100_000][rng.below(3)];
@@ -147,11 +154,12 @@ impl World {
             rng,
             weights: Weights(weights),
             broker,
-            oracle: Oracle::default(),
+            oracle: Oracle::new(filtered),
             moves: Moves::default(),
             plain,
             keyed,
             grouped,
+            filtered,
             queues: Vec::new(),
             clients: Vec::new(),
             stalled: Vec::new(),
@@ -159,6 +167,7 @@ impl World {
             claims: Vec::new(),
             pass_max,
             next_id: 0,
+            rested: Vec::new(),
             body_max,
             apart,
             apart_max,
@@ -257,6 +266,29 @@ impl World {
         self.broker.shard(id).0.configure(id, settings);
     }
 
+    /// Somebody pauses a queue, or lets it go on.
+    fn pause(&mut self) {
+        let at = self.rng.below(self.queues.len());
+        let settings = self.queues[at].settings.as_deref();
+        if settings.is_none_or(|settings| !settings.delays) {
+            let paused = settings.is_some_and(|settings| settings.paused);
+            self.broker.seen.saw(if paused { "resume" } else { "pause" });
+            self.set_paused(at, !paused);
+        }
+    }
+
+    fn set_paused(&mut self, at: usize, paused: bool) {
+        let QueueSpec { id, ref settings, .. } = self.queues[at];
+        let settings = Settings {
+            paused,
+            ..settings.as_deref().cloned().unwrap_or_default()
+        };
+        let settings = (settings != Settings::default()).then(|| Arc::new(settings));
+        self.queues[at].settings.clone_from(&settings);
+        self.oracle.configured(id, settings.as_ref());
+        self.broker.shard(id).0.configure(id, settings);
+    }
+
     /// Time passes.
     fn pass(&mut self, ms: u64) {
         self.oracle.now.0 += ms;
@@ -307,8 +339,10 @@ impl World {
         for _ in 0..steps {
             let step = self.choose();
             self.step(step);
+            let rested = std::mem::take(&mut self.rested);
             self.settle_effects();
             self.broker.invariants();
+            rested.into_iter().for_each(|shard| self.check_rest(shard));
             if self.rng.percent(10) {
                 self.check_counts();
             }
@@ -340,6 +374,7 @@ impl World {
             Step::Transact => self.transact(),
             Step::Get => self.get(),
             Step::Browse => self.browse(),
+            Step::Pause => self.pause(),
             Step::Pick => self.pick(),
             Step::Disconnect => self.disconnect(),
             Step::Resume => self.resume(),
@@ -394,9 +429,34 @@ impl World {
     }
 
     fn dispatch(&mut self) {
-        for shard in 0..self.broker.shards.len() {
-            let (shard, sink) = &mut self.broker.shards[shard];
-            while shard.dispatch(sink) && self.rng.percent(80) {}
+        for at in 0..self.broker.shards.len() {
+            let (shard, sink) = &mut self.broker.shards[at];
+            let mut more = true;
+            while more && self.rng.percent(80) {
+                more = shard.dispatch(sink);
+            }
+            if !more && !sink.is_loading() {
+                self.rested.push(at);
+            }
+        }
+    }
+
+    /// A shard that has dispatched all it could kept nothing from anybody.
+    fn check_rest(&mut self, shard: usize) {
+        let shards = self.broker.shards.len();
+        let queues = self.queues.iter().map(|queue| queue.id);
+        for queue in queues.filter(|queue| queue.0 as usize % shards == shard).collect::<Vec<_>>() {
+            let (there, sink) = self.broker.shard(queue);
+            if sink.is_loading() {
+                continue;
+            }
+            for Attendance { consumer, unacked, .. } in there.consumers(queue) {
+                let has_credit = consumer.no_ack || consumer.prefetch == 0 || unacked < consumer.prefetch.into();
+                if has_credit && !self.stalled.contains(&(shard, consumer.outlet)) {
+                    self.oracle.rests(queue, consumer.id);
+                }
+            }
+            self.broker.seen.saw("rest");
         }
     }
 
@@ -446,6 +506,7 @@ fn consumer(id: ConsumerId, outlet: ConnectionId) -> Consumer {
         limited: false,
         priority: 0,
         timeout_ms: None,
+        filter: None,
         arguments: Table::default(),
     }
 }
