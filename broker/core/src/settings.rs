@@ -3,6 +3,8 @@
 
 use stoa_amqp::ShortString;
 
+use crate::space::Declaration;
+
 /// What a queue is set to do. Absent is what RabbitMQ does without the argument. Times are in milliseconds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Settings {
@@ -50,6 +52,15 @@ pub struct Settings {
     pub publish_bytes_rate: Option<u64>,
     /// A message replaces a ready one with the same value of this header (`x-last-value-key`, an extension of Stoa's).
     pub last_value_key: Option<ShortString>,
+    /// It is a space: its messages are tuples (`x-queue-type: space`, an extension of Stoa's).
+    pub space: Option<SpaceTerms>,
+}
+
+/// What a space is set to do beyond a queue.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct SpaceTerms {
+    /// Indexes that are there from the start (`x-space-index`).
+    pub indexes: Vec<Declaration>,
 }
 
 impl Settings {

@@ -475,6 +475,7 @@ impl Chunk {
             due,
             bodies,
             standings: Vec::new(),
+            tuples: Vec::new(),
             apart: self.apart().filter(|apart| !apart.is_empty()).cloned().map(Box::new),
             keys: self.keys().cloned().map(Box::new),
         }

@@ -9,6 +9,7 @@ use crate::log::{LogRecord, LogWriter};
 use crate::shard::Shard;
 use crate::shard::bits::Bits;
 use crate::shard::chunk::{Chunk, state};
+use crate::shard::common::Common;
 use crate::shard::effects::Effects;
 use crate::shard::lane::Lane;
 use crate::shard::stored::{self, HeadEntry, IndexEntry, StoredChunk};
@@ -37,8 +38,8 @@ impl Shard {
     pub fn checkpoint(&mut self, effects: &mut impl Effects) {
         self.forget_recovered(effects);
         for id in std::mem::take(&mut self.common.unstored) {
-            if let Some(lane) = self.lane_mut(id) {
-                lane.checkpoint(effects);
+            if let Some(lane) = self.queues.get_mut(&id.queue).and_then(|queue| queue.lanes.get_mut(id.index)) {
+                lane.checkpoint(&self.common, effects);
             }
         }
     }
@@ -68,18 +69,18 @@ impl Lane {
         }
     }
 
-    fn checkpoint(&mut self, effects: &mut impl Effects) {
+    fn checkpoint(&mut self, common: &Common, effects: &mut impl Effects) {
         self.is_unstored = false;
         for at in self.find(self.unstored_from)..self.chunks.len() {
             let chunk = &self.chunks[at];
             if chunk.submitted < chunk.count() && chunk.has_live_persistent() {
-                self.submit(at, effects);
+                self.submit(at, common, effects);
             }
         }
         self.unstored_from = self.next;
         for first in std::mem::take(&mut self.old_entries) {
             if let Some(at) = self.find_exact(first).filter(|&at| self.chunks[at].is(state::ENTRY_OLD)) {
-                self.submit(at, effects);
+                self.submit(at, common, effects);
             }
         }
         let head = HeadEntry {
@@ -120,9 +121,10 @@ impl Lane {
     }
 
     /// Gives the store a chunk's index entry, and its value if that has grown since the store was given it.
-    pub(crate) fn submit(&mut self, at: usize, effects: &mut impl Effects) {
+    pub(crate) fn submit(&mut self, at: usize, common: &Common, effects: &mut impl Effects) {
         let (due, bodies) = self.outlook(at);
         let standings = self.standings(at, Bits::of(0..self.chunks[at].count()));
+        let tuples = if self.of_space { self.tuple_entries(at, common) } else { Vec::new() };
         let chunk: &mut Chunk = &mut self.chunks[at];
         let grown = chunk.submitted < chunk.count();
         let data = if grown { chunk.share() } else { None };
@@ -133,7 +135,7 @@ impl Lane {
         }
         chunk.state &= !state::ENTRY_OLD;
         let mut entry = chunk.entry(self.durable, due, bodies);
-        entry.standings = standings;
+        (entry.standings, entry.tuples) = (standings, tuples);
         let entry = IndexEntry::Chunk(entry);
         effects.store(StoredChunk {
             queue: self.id.queue,

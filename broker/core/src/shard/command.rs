@@ -6,6 +6,7 @@ use crate::channel::Term;
 use crate::ids::{ConsumerId, OutletId, QueueId, Sequence};
 use crate::record::{Record, Records};
 use crate::settings::Settings;
+use crate::space::{IndexLimits, WaiterLimits, WaitersFull};
 
 /// What travels in batches. Commands for queues, consumers and outlets that are gone do nothing.
 #[derive(Debug)]
@@ -198,6 +199,9 @@ pub enum ConsumeError {
     /// There is no such queue.
     #[error("no such queue")]
     NotFound,
+    /// So many wait in the space that nobody more may.
+    #[error(transparent)]
+    Full(#[from] WaitersFull),
 }
 
 /// The bounds of a shard.
@@ -223,6 +227,10 @@ pub struct ShardLimits {
     pub consumer_timeout_ms: u64,
     /// Of every queue one message at a time is followed, to see [how long](crate::shard::Shard::latency) it waits and is held.
     pub probes: bool,
+    /// How much the index of a space may hold. A tuple that it has no room for is refused.
+    pub tuples: IndexLimits,
+    /// How many consumers a space may have. One more is refused.
+    pub waiters: WaiterLimits,
 }
 
 impl Default for ShardLimits {
@@ -237,6 +245,8 @@ impl Default for ShardLimits {
             skipped_max: 100_000,
             consumer_timeout_ms: 1_800_000,
             probes: true,
+            tuples: IndexLimits::default(),
+            waiters: WaiterLimits::default(),
         }
     }
 }

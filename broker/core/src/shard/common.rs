@@ -10,6 +10,7 @@ use crate::shard::consumers::Outlet;
 use crate::shard::keys::Index;
 use crate::shard::lane::LaneId;
 use crate::shard::map::IdMap;
+use crate::shard::space::Tuples;
 use crate::shard::timers::Timer;
 
 #[derive(Debug, Default)]
@@ -38,6 +39,8 @@ pub(crate) struct Common {
     pub(crate) scratch: Vec<u8>,
     /// Of queues that tell messages apart, which message has which key.
     pub(crate) keys: IdMap<QueueId, Index>,
+    /// Of spaces, what is known of their tuples.
+    pub(crate) tuples: IdMap<QueueId, Tuples>,
     pub(crate) memory: Memory,
 }
 

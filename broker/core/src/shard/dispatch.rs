@@ -43,6 +43,9 @@ impl Shard {
         if queue.is_paused() {
             return GetOutcome::Empty;
         }
+        if queue.space.is_some() {
+            return queue.get_tuple(no_ack, &mut self.common, effects, take);
+        }
         if queue.groups.is_some() || queue.is_filtered() {
             return queue.get_single(no_ack, &mut self.common, effects, take);
         }
@@ -95,6 +98,9 @@ impl Queue {
             return budget;
         }
         let consumed = !self.subscribers.is_empty();
+        if self.space.is_some() {
+            return self.turn_space(budget, common, effects);
+        }
         if self.lanes.current().paged > 0 {
             self.lanes.current_mut().read_ahead(consumed, common, effects);
         }

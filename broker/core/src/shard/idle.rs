@@ -20,7 +20,7 @@ impl Shard {
     #[must_use]
     pub fn is_expired(&self, queue: QueueId) -> bool {
         let queue = self.queues.get(&queue);
-        queue.is_some_and(|queue| queue.expires_ms().is_some() && queue.expiry.is_none() && queue.subscribers.is_empty())
+        queue.is_some_and(|queue| queue.expires_ms().is_some() && queue.expiry.is_none() && queue.consumer_count() == 0)
     }
 }
 
@@ -66,7 +66,7 @@ impl Queue {
         let Some(expires_ms) = self.expires_ms() else { return 1 };
         let end = Millis(self.used_at.0.saturating_add(expires_ms));
         let waits = self.settings.as_ref().is_some_and(|settings| settings.expires_if_empty) && self.tally().live() > 0;
-        if !self.subscribers.is_empty() {
+        if self.consumer_count() > 0 {
             // The last one to go is the last use.
         } else if end > common.now {
             self.expire_at(end, common);

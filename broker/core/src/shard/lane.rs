@@ -114,6 +114,8 @@ pub(crate) struct Lane {
     pub(crate) expired: u64,
     /// How often messages come back is counted, attempts that are under way included.
     pub(crate) counted: bool,
+    /// Its queue is a space: see `space`.
+    pub(crate) of_space: bool,
 
     /// Settled since the last collect, and known to the journal or the table: first and end.
     pub(crate) settled: Vec<(Sequence, Sequence)>,
@@ -173,6 +175,7 @@ impl Lane {
             measured,
             expired: 0,
             counted,
+            of_space: false,
             settled: Vec::new(),
             uncollected_from: start,
             unstored_from: start,
@@ -533,6 +536,9 @@ impl Lane {
         common.memory.changed(before, chunk.footprint());
         if chunk.keys().is_some() {
             self.forget_keys(at, places, common);
+        }
+        if self.of_space {
+            self.forget_tuples(at, places, common);
         }
         let chunk = &mut self.chunks[at];
         if freed > 0 {

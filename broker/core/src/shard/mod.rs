@@ -51,6 +51,7 @@ mod returns;
 mod run_map;
 mod runs;
 mod single;
+mod space;
 mod standing;
 pub mod stored;
 #[cfg(test)]
@@ -65,6 +66,7 @@ pub use effects::{Consumer, Delivery, Effects, Letter, Reason};
 pub use histogram::{BUCKETS, Histogram};
 pub use latency::Latency;
 pub use recovery::Restored;
+pub use space::{Inquired, Inquiry, Seek};
 pub use standing::{Stage, Standing};
 pub use stored::{ChunkEntry, HeadEntry, IndexEntry, StoredChunk, StoredError};
 pub use traffic::Traffic;
@@ -107,7 +109,8 @@ impl Shard {
 
     /// Adds an empty queue; one that is there stays as it is.
     pub fn create(&mut self, spec: QueueSpec) {
-        let queue = self.queues.entry(spec.id).or_insert_with(|| Queue::new(spec));
+        let common = &mut self.common;
+        let queue = self.queues.entry(spec.id).or_insert_with(|| Queue::new(spec, common));
         queue.used(&mut self.common);
         queue.configure_keys(&mut self.common);
         queue.configure_groups();
@@ -131,7 +134,7 @@ impl Shard {
     #[must_use]
     pub fn counts(&self, queue: QueueId) -> Option<Counts> {
         let queue = self.queues.get(&queue)?;
-        let consumers = queue.subscribers.len() as u32;
+        let consumers = queue.consumer_count() as u32;
         let tally = queue.tally();
         // What a delayed-message exchange holds back is ready only in that nothing has been done with it.
         let delays = queue.settings.as_ref().is_some_and(|settings| settings.delays);
@@ -169,6 +172,8 @@ impl Shard {
                     queue.settle(first, count, &mut self.common, effects);
                     queue.ungroup(first, count, &mut self.common);
                     queue.released(consumer, count, &mut self.common);
+                } else {
+                    self.release_copies(queue, consumer, count);
                 }
             }
             Command::Requeue {
@@ -182,6 +187,8 @@ impl Shard {
                     queue.requeue(first, count, cause, &mut self.common, effects);
                     queue.regroup(first, count, &mut self.common);
                     queue.released(consumer, count, &mut self.common);
+                } else {
+                    self.release_copies(queue, consumer, count);
                 }
             }
             Command::Reject {
@@ -194,6 +201,8 @@ impl Shard {
                     queue.reject(first, count, &mut self.common, effects);
                     queue.ungroup(first, count, &mut self.common);
                     queue.released(consumer, count, &mut self.common);
+                } else {
+                    self.release_copies(queue, consumer, count);
                 }
             }
             Command::DeadLettered {

@@ -92,6 +92,7 @@ impl Shard {
         let common = &mut self.common;
         queue.lanes.update(lane_of(chunk), |lane| lane.loaded(chunk, data, common, effects));
         queue.index_loaded(chunk, common);
+        queue.space_loaded(common);
         queue.mark_crowded(common);
         queue.activate(common);
     }
@@ -138,6 +139,9 @@ impl Lane {
             common.memory.changed(before, chunk.footprint());
             self.paged -= 1;
             self.keep(at);
+            if self.of_space {
+                self.want(self.chunks[at].first, common);
+            }
             self.mark_spillable(common);
             if self.chunks[at].is(state::LOOKING) {
                 self.set_due(at, self.chunks[at].due, common);
@@ -215,7 +219,7 @@ impl Lane {
         let ahead = self.ahead(consumed, common);
         for place in (0..self.kept.len()).rev() {
             match self.find_exact(self.kept[place]) {
-                Some(at) if ahead.contains(&at) => {}
+                Some(at) if ahead.contains(&at) || self.is_wanted(self.kept[place], common) => {}
                 Some(at) if self.may_leave(at) => {
                     self.kept.remove(place);
                     self.evict(at, common, effects);
@@ -254,7 +258,8 @@ impl Lane {
         }
         for at in 0..self.chunks.len() {
             let chunk = &self.chunks[at];
-            if chunk.is(state::CLOSED) && self.may_leave(at) && !self.awaits_collect(chunk) {
+            let is_wanted = bytes_min > 1 && self.is_wanted(chunk.first, common);
+            if chunk.is(state::CLOSED) && self.may_leave(at) && !self.awaits_collect(chunk) && !is_wanted {
                 self.evict(at, common, effects);
             }
         }
@@ -271,7 +276,7 @@ impl Lane {
     /// Pages a chunk out: now if the store has it, else as soon as it does.
     fn evict(&mut self, at: usize, common: &mut Common, effects: &mut impl Effects) {
         if self.chunks[at].submitted < self.chunks[at].count() {
-            self.submit(at, effects);
+            self.submit(at, common, effects);
         }
         let chunk = &mut self.chunks[at];
         if chunk.is(state::IN_FLIGHT) {

@@ -16,6 +16,7 @@ use crate::shard::lane::{Lane, LaneId, Next, Tally, lane_of};
 use crate::shard::lanes::Lanes;
 use crate::shard::latency::{Latency, Probe};
 use crate::shard::returns::counts_returns;
+use crate::shard::space::{Seekers, Tuples};
 use crate::shard::traffic::Traffic;
 
 /// Room that is kept for records that are rewritten on their way in.
@@ -32,6 +33,8 @@ pub(crate) struct Queue {
     pub(crate) lanes: Lanes,
     /// Present where messages are grouped.
     pub(crate) groups: Option<Box<Groups>>,
+    /// Present if it is a space: its consumers, who are not among the subscribers.
+    pub(crate) space: Option<Box<Seekers>>,
     /// When it was last used, as far as that matters, and when that is looked at next.
     pub(crate) used_at: Millis,
     pub(crate) expiry: Option<Millis>,
@@ -45,20 +48,28 @@ pub(crate) struct Queue {
 }
 
 impl Queue {
-    pub(crate) fn new(spec: QueueSpec) -> Self {
+    pub(crate) fn new(spec: QueueSpec, common: &mut Common) -> Self {
         let first = LaneId { queue: spec.id, index: 0 };
         let yields = spec.settings.as_ref().is_some_and(|settings| settings.active_yields);
         let subscribers = Subscribers::new(is_single_active(spec.settings.as_ref()), yields);
         let measured = spec.settings.as_ref().is_some_and(|settings| settings.bytes_max.is_some());
         let counted = spec.settings.as_deref().is_some_and(counts_returns);
+        let mut lane = Lane::new(first, spec.durable, measured, counted);
+        let terms = spec.settings.as_ref().and_then(|settings| settings.space.as_ref());
+        let space = terms.map(|terms| {
+            lane.of_space = true;
+            common.tuples.insert(spec.id, Tuples::new(&common.limits, &terms.indexes));
+            Box::new(Seekers::new(&common.limits))
+        });
         Self {
             id: spec.id,
             durable: spec.durable,
             auto_delete: spec.auto_delete,
             settings: spec.settings,
             subscribers,
-            lanes: Lanes::new(Lane::new(first, spec.durable, measured, counted)),
+            lanes: Lanes::new(lane),
             groups: None,
+            space,
             used_at: Millis(0),
             expiry: None,
             probe: Probe::None,
@@ -81,6 +92,13 @@ impl Queue {
 
     /// The queue is in the shard's list of those that can deliver, if it can.
     pub(crate) fn activate(&mut self, common: &mut Common) {
+        if let Some(space) = &self.space {
+            if !self.is_active && !self.is_paused() && self.is_busy_space(space, common) {
+                self.is_active = true;
+                common.active.push_back(self.id);
+            }
+            return;
+        }
         if !self.is_active && self.tally().ready > 0 && self.subscribers.any_in_turn() && !self.is_paused() {
             self.is_active = true;
             common.active.push_back(self.id);
@@ -91,6 +109,7 @@ impl Queue {
     pub(crate) fn publish(&mut self, records: Records<'_>, common: &mut Common, effects: &mut impl Effects) {
         match self.settings.clone() {
             None => self.append(0, records, common),
+            Some(settings) if self.space.is_some() && !self.has_room_for_tuples(common) => self.refuse(&settings, records, effects),
             Some(settings) if settings.has_keys() => self.publish_keyed(&settings, records, common, effects),
             Some(settings) if settings.overflow == Overflow::DropHead => self.admit(&settings, records, common),
             Some(settings) => self.publish_or_refuse(&settings, records, common, effects),
@@ -131,6 +150,9 @@ impl Queue {
         let first = self.lanes.update(lane, |lane| {
             let first = lane.next;
             lane.publish(records, common);
+            if lane.of_space {
+                lane.index_appended(first, common);
+            }
             first
         });
         if common.limits.probes

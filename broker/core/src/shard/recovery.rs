@@ -122,6 +122,9 @@ impl Shard {
                 }
             });
             queue.recover_keys(common);
+            if queue.space.is_some() {
+                queue.lanes.update(0, Lane::skip_recovered);
+            }
             queue.mark_crowded(common);
             queue.activate(common);
         }
@@ -158,6 +161,9 @@ impl Lane {
         self.chunks.insert(at, chunk);
         self.chunks[at].due = NEVER;
         self.set_due(at, due, common);
+        if self.of_space {
+            self.index_restored(at, &entry.tuples, common);
+        }
         for (run, standing) in &entry.standings {
             self.remember(at, Bits::of(run.clone()).without(entry.gone), *standing);
         }
@@ -216,6 +222,9 @@ impl Lane {
             let dues = records.iter().take(fit.count.into()).filter_map(Record::due);
             let due = dues.fold(self.chunks[at].due, Millis::min);
             self.set_due(at, due, common);
+        }
+        if self.of_space {
+            self.index_replayed(at, first, common);
         }
         self.mark_unstored(common);
         fit

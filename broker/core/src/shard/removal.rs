@@ -20,7 +20,7 @@ impl Shard {
     /// If a condition does not hold, or there is no such queue: then nothing has changed.
     pub fn delete(&mut self, queue: QueueId, if_unused: bool, if_empty: bool, effects: &mut impl Effects) -> Result<u32, DeleteError> {
         let found = self.queues.get(&queue).ok_or(DeleteError::NotFound)?;
-        if if_unused && !found.subscribers.is_empty() {
+        if if_unused && found.consumer_count() > 0 {
             return Err(DeleteError::InUse);
         }
         if if_empty && found.tally().ready > 0 {
@@ -33,9 +33,14 @@ impl Shard {
             self.common.leave(consumer.outlet, queue.id, consumer.id);
             effects.cancelled(consumer, queue.id);
         }
+        for consumer in queue.space.iter().flat_map(|space| space.iter()) {
+            self.common.leave(consumer.outlet, queue.id, consumer.id);
+            effects.cancelled(consumer, queue.id);
+        }
         let ready = u32::try_from(queue.tally().ready).unwrap_or(u32::MAX);
         queue.drop_all(&mut self.common, effects);
         self.common.keys.remove(&queue.id);
+        self.common.tuples.remove(&queue.id);
         self.common.compact(self.queues.len(), |id| self.queues.contains_key(&id));
         Ok(ready)
     }

@@ -118,6 +118,11 @@ impl Lane {
             return;
         }
         let start = self.chunks[at].first;
+        if self.of_space {
+            self.give_back_tuples(at, places, common);
+            self.became_ready(at, places);
+            return self.due_again(at, places, common);
+        }
         for run in places.runs() {
             // Those behind the cursor are ready by that.
             let end = start.plus(run.end.into()).min(self.cursor);

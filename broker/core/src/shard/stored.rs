@@ -20,7 +20,8 @@
 //! message that is not gone is due (`u64::MAX`: none ever), `bodies` the octets of the bodies of those that are not gone.
 //!
 //! Kind 7 is for what only some chunks have. Part 1 says where messages stand that came back or are dead (`standing.rs`), in runs of the same
-//! standing: first place u8, last place u8, standing.
+//! standing: first place u8, last place u8, standing. Part 2 is that of spaces: for each tuple that is not gone its place u8 and its entry for
+//! the index of tuples (`space::Entry`).
 //!
 //! Kind 6 is that of queues that tell messages apart by a header (`keys`): `rule` says by which, and no rule's number is another's.
 //!
@@ -36,6 +37,7 @@ use crate::record::BodyRef;
 use crate::shard::apart::Apart;
 use crate::shard::bits::Bits;
 use crate::shard::keys::{ChunkKeys, Key};
+use crate::shard::space::each_entry;
 use crate::shard::standing::{STANDING, Standing};
 use crate::shard::timers::NEVER;
 
@@ -71,6 +73,7 @@ mod kind {
 /// The parts of an entry of kind [`PARTS`](kind::PARTS).
 mod part {
     pub(super) const STANDINGS: u8 = 1;
+    pub(super) const TUPLES: u8 = 2;
 }
 
 /// Octets of a run of messages in the part of the standings.
@@ -134,6 +137,8 @@ pub struct ChunkEntry {
     pub(crate) apart: Option<Box<Apart>>,
     /// Where those stand that are not simply ready, and those that came back.
     pub(crate) standings: Vec<(Range<u16>, Standing)>,
+    /// Of a space, the entries of its tuples, as they lie in part 2.
+    pub(crate) tuples: Vec<u8>,
     /// Which messages have which key, where the queue asks for that.
     pub(crate) keys: Option<Box<ChunkKeys>>,
 }
@@ -238,7 +243,7 @@ impl IndexEntry {
                 out.extend_from_slice(&entry.count.to_le_bytes());
                 out.extend_from_slice(&entry.bytes.to_le_bytes());
                 let octets = gone_octets(entry.count);
-                let parts = !entry.standings.is_empty();
+                let parts = !entry.standings.is_empty() || !entry.tuples.is_empty();
                 let timed = entry.due != NEVER || entry.bodies > 0 || parts;
                 if timed {
                     out[kind_at] = kind::TIMED;
@@ -250,7 +255,7 @@ impl IndexEntry {
                     let none = Apart::default();
                     let apart = entry.apart.as_deref().unwrap_or(&none);
                     entry.push_bits(apart, out);
-                    entry.push_standings(out);
+                    entry.push_parts(out);
                 } else if let Some(apart) = &entry.apart {
                     out[kind_at] = if timed { kind::TIMED_APART } else { kind::APART };
                     entry.push_bits(apart, out);
@@ -314,7 +319,7 @@ impl IndexEntry {
                     (NEVER, 0, rest)
                 };
                 let before = value.len() - rest.len();
-                let mut standings = Vec::new();
+                let (mut standings, mut tuples) = (Vec::new(), Vec::new());
                 let (gone, apart) = if kind == kind::APART || kind == kind::TIMED_APART || parts {
                     let (gone, rest) = rest.split_at_checked(octets).ok_or(size(before + 2 * octets))?;
                     let (places, refs) = rest.split_at_checked(octets).ok_or(size(before + 2 * octets))?;
@@ -322,7 +327,7 @@ impl IndexEntry {
                     let refs = if parts {
                         let size_refs = size_of::<BodyRef>() * usize::from(places.count());
                         let (refs, rest) = refs.split_at_checked(size_refs).ok_or(size(before + 2 * octets + size_refs))?;
-                        standings = read_parts(rest, count)?;
+                        (standings, tuples) = read_parts(rest, count)?;
                         refs
                     } else {
                         refs
@@ -345,6 +350,7 @@ impl IndexEntry {
                     bodies,
                     apart,
                     standings,
+                    tuples,
                     keys: None,
                 }))
             }
@@ -370,7 +376,15 @@ impl ChunkEntry {
         out.extend(apart.refs().iter().flat_map(|body| body.encode()));
     }
 
-    fn push_standings(&self, out: &mut Vec<u8>) {
+    fn push_parts(&self, out: &mut Vec<u8>) {
+        if !self.tuples.is_empty() {
+            out.push(part::TUPLES);
+            out.extend_from_slice(&(self.tuples.len() as u32).to_le_bytes());
+            out.extend_from_slice(&self.tuples);
+        }
+        if self.standings.is_empty() {
+            return;
+        }
         out.push(part::STANDINGS);
         out.extend_from_slice(&((self.standings.len() * STANDING_RUN) as u32).to_le_bytes());
         for (run, standing) in &self.standings {
@@ -380,9 +394,12 @@ impl ChunkEntry {
     }
 }
 
+/// What the parts of an entry say: where messages stand, and the entries of tuples.
+type Parts = (Vec<(Range<u16>, Standing)>, Vec<u8>);
+
 /// Reads the parts of an entry of `count` messages.
-fn read_parts(mut rest: &[u8], count: u16) -> Result<Vec<(Range<u16>, Standing)>, StoredError> {
-    let mut standings = Vec::new();
+fn read_parts(mut rest: &[u8], count: u16) -> Result<Parts, StoredError> {
+    let (mut standings, mut tuples) = (Vec::new(), Vec::new());
     let size = |expected, found| StoredError::Size { expected, found };
     if rest.is_empty() {
         return Err(size(5, 0));
@@ -392,6 +409,20 @@ fn read_parts(mut rest: &[u8], count: u16) -> Result<Vec<(Range<u16>, Standing)>
         let octets = u32::from_le_bytes(*octets) as usize;
         let (part, after) = after.split_at_checked(octets).ok_or(size(5 + octets, rest.len()))?;
         rest = after;
+        if tag == part::TUPLES {
+            let mut places_end = 0;
+            if !each_entry(part, |place, _| places_end = places_end.max(place + 1)) {
+                return Err(StoredError::Part(tag));
+            }
+            if places_end > count {
+                return Err(StoredError::Count {
+                    expected: count,
+                    found: places_end,
+                });
+            }
+            tuples = part.to_vec();
+            continue;
+        }
         if tag != part::STANDINGS {
             return Err(StoredError::Part(tag));
         }
@@ -412,7 +443,7 @@ fn read_parts(mut rest: &[u8], count: u16) -> Result<Vec<(Range<u16>, Standing)>
             standings.push((places, standing));
         }
     }
-    Ok(standings)
+    Ok((standings, tuples))
 }
 
 fn encode_keys(count: u16, keys: &ChunkKeys, out: &mut Vec<u8>) {
@@ -499,6 +530,7 @@ mod tests {
             bodies: 0,
             apart: apart.map(Box::new),
             standings: Vec::new(),
+            tuples: Vec::new(),
             keys: None,
         })
     }

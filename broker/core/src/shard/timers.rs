@@ -2,7 +2,7 @@
 //! that are offered again, and queues that were not used. In memory only: a restart finds the chunks' dues, and the
 //! messages that wait, in the index of the store and the journal.
 
-use crate::ids::{Millis, QueueId, Sequence};
+use crate::ids::{ConsumerId, Millis, QueueId, Sequence};
 use crate::shard::Shard;
 use crate::shard::common::Common;
 use crate::shard::effects::Effects;
@@ -32,6 +32,8 @@ pub(crate) enum What {
     Letters(Sequence, Sequence),
     /// The queue may not have been used for as long as it may.
     Unused,
+    /// A consumer of a space has waited for as long as it wanted to.
+    Patience(ConsumerId),
 }
 
 /// While this many times of what is read ahead for a queue is being loaded, nothing is loaded to see what of it is due.
@@ -112,6 +114,10 @@ impl Shard {
                 What::Return(first, end) => queue.end_delay(first, end, &mut self.common),
                 What::Letters(first, end) => queue.offer_again(first, end, &mut self.common),
                 What::Unused => queue.elapse(timer.at, &mut self.common, effects),
+                What::Patience(consumer) => {
+                    queue.end_seek(consumer, &mut self.common, effects);
+                    1
+                }
             };
             budget = budget.saturating_sub(done.max(1));
         }

@@ -8,7 +8,7 @@ use super::limits::{INDEX_FIELDS_MAX, INDEXES_DECLARED_MAX};
 use stoa_amqp::Value;
 
 /// An index that is to be there.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Declaration {
     /// For templates that fix all of these fields.
     Equal(Box<[Field]>),
@@ -17,7 +17,7 @@ pub enum Declaration {
 }
 
 /// A field of tuples, by where it stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Field(FieldId);
 
 impl Field {

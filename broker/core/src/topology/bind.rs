@@ -130,6 +130,7 @@ impl Topology {
             _ => {}
         }
         vhost.check_access(actor, &binding.destination)?;
+        vhost.check_stores(&binding.destination)?;
         if vhost.bindings.find(&binding).is_some() {
             return Ok(());
         }
@@ -181,9 +182,24 @@ impl Vhost {
             Destination::Exchange(_) => None,
         };
         match queue.map(|queue| queue.queue_type()) {
-            Some(QueueType::Classic) => Ok(()),
+            Some(QueueType::Classic | QueueType::Space) => Ok(()),
             Some(other) => Err(format!("Queue type {} not valid for this exchange type", other.module())),
             None => Err("Destination not found".to_owned()),
+        }
+    }
+
+    /// Nothing is routed to a view, so nothing leads there.
+    fn check_stores(&self, destination: &Destination) -> Result<(), TopologyError> {
+        let queue = match destination {
+            Destination::Queue(name) => self.queues.get(name),
+            Destination::Exchange(_) => None,
+        };
+        match queue.filter(|queue| queue.view.is_some()) {
+            None => Ok(()),
+            Some(queue) => {
+                let text = format!("{} is a view and stores nothing: bind its space", queue.resource());
+                Err(TopologyError::InvalidBinding(text.into()))
+            }
         }
     }
 

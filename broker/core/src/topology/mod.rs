@@ -39,6 +39,7 @@ mod term;
 mod tests;
 mod topic_permissions;
 mod vhost;
+mod view;
 
 pub use access::{AccessError, SYSTEM, User};
 pub use bindings::{Binding, Destination};
@@ -59,6 +60,7 @@ pub use policy::{ApplyTo, Governing, Policy, PolicyError, PolicyKind, Reconfigur
 pub use queue::{Declared, Queue, QueueDeclare};
 pub use route::{Inquiry, RouteError, RouteTarget};
 pub use topic_permissions::TopicPermissions;
+pub use view::View;
 
 use crate::ids::{ConnectionId, QueueId};
 use hashbrown::HashMap;

@@ -8,6 +8,7 @@ use super::policy::Governing;
 use super::queue_arguments::{self, COMPARED, QueueType, TYPE};
 use super::settings::Asked;
 use super::vhost::queue_key;
+use super::view::View;
 use super::{Actor, RouteTarget, Topology, check_depth, new_name, stripped};
 use crate::ids::{ConnectionId, QueueId};
 use crate::settings::Settings;
@@ -38,6 +39,8 @@ pub struct Queue {
     pub auto_delete: bool,
     /// What else was asked for.
     pub arguments: Table,
+    /// What it shows, if it is a view: then it stores nothing, and nothing is routed to it.
+    pub view: Option<Arc<View>>,
 }
 
 impl Queue {
@@ -52,7 +55,13 @@ impl Queue {
         }
     }
 
-    /// What kind of queue it is, by RabbitMQ's name: `classic` or `quorum`.
+    /// Its messages are tuples.
+    #[must_use]
+    pub fn is_space(&self) -> bool {
+        self.queue_type() == QueueType::Space
+    }
+
+    /// What kind of queue it is: by RabbitMQ's names `classic` or `quorum`, or else `space` or `view`.
     #[must_use]
     pub fn type_name(&self) -> &'static str {
         self.queue_type().name()
@@ -243,6 +252,7 @@ impl Topology {
         let queue_type = QueueType::of(&declare.arguments, &resource)?;
         queue_arguments::check(queue_type, &declare.arguments, &resource)?;
         queue_type.check(declare.is_durable(), declare.exclusive, declare.auto_delete, &resource)?;
+        let view = queue_type.view(&declare.arguments, &resource)?;
         let mut arguments = declare.arguments.clone();
         arguments.remove(NAME_PREFIX);
         let queue = Arc::new(Queue {
@@ -253,6 +263,7 @@ impl Topology {
             exclusive: declare.exclusive.then_some(actor.connection),
             auto_delete: declare.auto_delete,
             arguments,
+            view,
         });
         if queue.durable {
             changes.push(queue.record(false));

@@ -4,9 +4,13 @@
 
 use super::error::{Resource, TopologyError};
 use super::settings::multiplier_percent;
+use super::view::{self, View};
+use crate::space::Declaration;
+use std::sync::Arc;
 use stoa_amqp::{Table, Value};
 
 pub(super) const TYPE: &str = "x-queue-type";
+pub(super) const SPACE_INDEX: &str = "x-space-index";
 pub(super) const DEAD_LETTER_EXCHANGE: &str = "x-dead-letter-exchange";
 
 /// Ten years in milliseconds: the longest time that may be asked for.
@@ -37,6 +41,8 @@ enum Check {
     Factor,
     /// The name of a header.
     Header,
+    /// The indexes of a space.
+    Indexes,
     /// A text, which needs a dead-letter exchange.
     DeadLetterKey,
     /// One of these texts; if none of them, this error, with the text in place of `{}`.
@@ -44,7 +50,7 @@ enum Check {
 }
 
 /// The arguments that are looked at, in the order in which RabbitMQ looks at them.
-const CHECKS: [(&str, Check); 30] = [
+const CHECKS: [(&str, Check); 31] = [
     ("x-expires", Check::ExpiryNotZero),
     ("x-message-ttl", Check::Expiry),
     (DEAD_LETTER_EXCHANGE, Check::Text),
@@ -93,10 +99,11 @@ const CHECKS: [(&str, Check); 30] = [
     ("x-deduplication-header", Check::Header),
     ("x-max-publish-rate", Check::NonNegative),
     ("x-max-publish-bytes-rate", Check::NonNegative),
+    (SPACE_INDEX, Check::Indexes),
 ];
 
 /// The arguments that a second declaration must give as the first did. The queue type is compared apart.
-pub(super) const COMPARED: [&str; 30] = [
+pub(super) const COMPARED: [&str; 35] = [
     "x-expires",
     "x-message-ttl",
     DEAD_LETTER_EXCHANGE,
@@ -127,6 +134,47 @@ pub(super) const COMPARED: [&str; 30] = [
     "x-deduplication-header",
     "x-max-publish-rate",
     "x-max-publish-bytes-rate",
+    SPACE_INDEX,
+    view::SPACE,
+    view::TEMPLATE,
+    view::MODE,
+    view::WAIT_HELD,
+];
+
+/// What a space cannot do: it has no order.
+const NOT_FOR_SPACES: [&str; 14] = [
+    "x-max-priority",
+    "x-single-active-consumer",
+    "x-group-by",
+    "x-last-value-key",
+    "x-message-deduplication",
+    "x-deduplication-header",
+    "x-queue-mode",
+    "x-queue-version",
+    "x-queue-master-locator",
+    "x-quorum-initial-group-size",
+    "x-max-age",
+    "x-stream-max-segment-size-bytes",
+    "x-stream-filter-size-bytes",
+    "x-initial-cluster-size",
+];
+
+/// What a view, which stores nothing, cannot do. How long it may stay unused it can be told.
+const NOT_FOR_VIEWS: [&str; 14] = [
+    "x-message-ttl",
+    DEAD_LETTER_EXCHANGE,
+    "x-dead-letter-routing-key",
+    "x-dead-letter-strategy",
+    "x-max-length",
+    "x-max-length-bytes",
+    "x-max-priority",
+    "x-overflow",
+    "x-single-active-consumer",
+    "x-delivery-limit",
+    "x-group-by",
+    "x-last-value-key",
+    "x-message-deduplication",
+    SPACE_INDEX,
 ];
 
 /// The arguments that queues of a type do not take, though those of another do. Unlike RabbitMQ's, classic queues have `x-dead-letter-strategy`,
@@ -152,13 +200,16 @@ fn refused_by(queue_type: QueueType) -> &'static [&'static str] {
             "x-stream-filter-size-bytes",
             "x-initial-cluster-size",
         ],
+        QueueType::Space => &NOT_FOR_SPACES,
+        QueueType::View => &NOT_FOR_VIEWS,
     }
 }
 
 /// Looks at the values of the known arguments of a new queue of this type.
 pub(super) fn check(queue_type: QueueType, arguments: &Table, resource: &Resource) -> Result<(), TopologyError> {
     let refused = refused_by(queue_type);
-    for (argument, check) in CHECKS.iter().filter(|(argument, _)| !refused.contains(argument)) {
+    let is_looked_at = |argument: &str| !refused.contains(&argument) && (argument != SPACE_INDEX || queue_type == QueueType::Space);
+    for (argument, check) in CHECKS.iter().filter(|(argument, _)| is_looked_at(argument)) {
         if let Some(value) = arguments.get(argument) {
             check.value(value, arguments).map_err(|why| TopologyError::Argument {
                 argument,
@@ -205,6 +256,7 @@ impl Check {
                 name if (1..=255).contains(&name.len()) => Ok(()),
                 _ => Err("\"expected the name of a header\"".to_owned()),
             },
+            Self::Indexes => Declaration::from_amqp(value).map(drop).map_err(|error| format!("\"{error}\"")),
             Self::Priority => match non_negative(value)? {
                 n if n > 255 => Err(format!("{{max_value_exceeded,{n}}}")),
                 _ => Ok(()),
@@ -268,6 +320,10 @@ pub(super) enum QueueType {
     #[default]
     Classic,
     Quorum,
+    /// Its messages are tuples (an extension of Stoa's).
+    Space,
+    /// It shows a space (an extension of Stoa's).
+    View,
 }
 
 impl QueueType {
@@ -284,6 +340,8 @@ impl QueueType {
                 b"undefined" => Ok(Self::default()),
                 b"classic" => Ok(Self::Classic),
                 b"quorum" => Ok(Self::Quorum),
+                b"space" => Ok(Self::Space),
+                b"view" => Ok(Self::View),
                 _ => Err(refused(format!("\"unsupported queue type '{}'\"", String::from_utf8_lossy(name)))),
             },
             Some(other) => Err(refused(unacceptable(other))),
@@ -299,6 +357,8 @@ impl QueueType {
         match self {
             Self::Classic => "classic",
             Self::Quorum => "quorum",
+            Self::Space => "space",
+            Self::View => "view",
         }
     }
 
@@ -307,16 +367,31 @@ impl QueueType {
         match self {
             Self::Classic => "rabbit_classic_queue",
             Self::Quorum => "rabbit_quorum_queue",
+            Self::Space => "stoa_space",
+            Self::View => "stoa_view",
         }
     }
 
     pub(super) fn may_be_server_named(self) -> bool {
-        self == Self::Classic
+        self != Self::Quorum
+    }
+
+    /// What a queue of this type shows, if it is a view.
+    pub(super) fn view(self, arguments: &Table, resource: &Resource) -> Result<Option<Arc<View>>, TopologyError> {
+        if self != Self::View {
+            return Ok(None);
+        }
+        let view = View::of(arguments).map_err(|(argument, why)| TopologyError::Argument {
+            argument,
+            resource: resource.clone(),
+            why: why.into(),
+        });
+        view.map(|view| Some(Arc::new(view)))
     }
 
     /// Looks whether a queue of this type can have these properties.
     pub(super) fn check(self, durable: bool, exclusive: bool, auto_delete: bool, resource: &Resource) -> Result<(), TopologyError> {
-        if self == Self::Classic {
+        if self != Self::Quorum {
             return Ok(());
         }
         let ruled_out = [

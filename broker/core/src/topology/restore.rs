@@ -12,9 +12,10 @@ use super::password::{Hashing, PasswordHash};
 use super::permissions::{Permissions, without_permission};
 use super::policy::PolicyKind;
 use super::queue::{PAUSED, Queue};
+use super::queue_arguments::QueueType;
 use super::topic_permissions;
 use super::vhost::{self, Vhost, binding_key};
-use super::{Permission, Topology};
+use super::{Permission, Resource, ResourceKind, Topology};
 use crate::ids::QueueId;
 use std::sync::Arc;
 use stoa_amqp::{Table, Value};
@@ -224,14 +225,19 @@ fn exchange(vhost: &Vhost, record: &mut Record<'_>) -> Result<Exchange, RestoreE
 }
 
 fn queue(vhost: &Vhost, record: &mut Record<'_>) -> Result<Queue, RestoreError> {
+    let name = record.name()?;
+    let arguments = record.table("arguments");
+    let resource = Resource::new(ResourceKind::Queue, name.as_bytes(), &vhost.name);
+    let view = QueueType::of(&arguments, &resource).and_then(|queue_type| queue_type.view(&arguments, &resource));
     Ok(Queue {
-        name: record.name()?,
+        view: view.map_err(|_| record.error("is a view that cannot be understood"))?,
+        name,
         vhost: vhost.name.clone(),
         id: QueueId(record.number("id")?),
         durable: true,
         exclusive: None,
         auto_delete: record.flag("auto-delete"),
-        arguments: record.table("arguments"),
+        arguments,
     })
 }
 

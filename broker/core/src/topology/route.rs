@@ -215,6 +215,7 @@ impl Topology {
                 routing_keys
                     .iter()
                     .filter_map(|key| vhost.queues.get(*key))
+                    .filter(|queue| queue.view.is_none())
                     .map(|queue| queue.target()),
             );
             if routing_keys.len() > 1 {

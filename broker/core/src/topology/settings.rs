@@ -3,8 +3,9 @@
 //! Where both name a value, RabbitMQ decides so: of numbers the lower counts; of texts the argument's, except the overflow of a quorum queue, which
 //! its policy decides. Absurd values, which only an older Stoa can have let in, count as absent.
 
-use super::queue_arguments::QueueType;
-use crate::settings::{DeadLetterTo, Overflow, Retry, RetryOf, Settings};
+use super::queue_arguments::{QueueType, SPACE_INDEX};
+use crate::settings::{DeadLetterTo, Overflow, Retry, RetryOf, Settings, SpaceTerms};
+use crate::space::Declaration;
 use hashbrown::HashSet;
 use std::sync::Arc;
 use stoa_amqp::{ShortString, Table, Value};
@@ -53,6 +54,7 @@ impl Asked<'_> {
             publish_bytes_rate: self.least("x-max-publish-bytes-rate"),
             group_by: self.header("x-group-by"),
             last_value_key: self.header("x-last-value-key"),
+            space: (self.queue_type == QueueType::Space).then(|| self.space_terms()),
         }
     }
 
@@ -99,6 +101,14 @@ impl Asked<'_> {
         of(self.argument(name)).or_else(|| of(self.policy(name))).unwrap_or(false)
     }
 
+    /// What was found valid when it was declared.
+    fn space_terms(&self) -> SpaceTerms {
+        let indexes = self.argument(SPACE_INDEX).and_then(|value| Declaration::from_amqp(value).ok());
+        SpaceTerms {
+            indexes: indexes.unwrap_or_default(),
+        }
+    }
+
     fn deduplicate_by(&self) -> Option<ShortString> {
         let named = || self.header("x-deduplication-header");
         self.is_true("x-message-deduplication")
@@ -118,7 +128,7 @@ impl Asked<'_> {
     fn overflow(&self) -> Overflow {
         let name = "x-overflow";
         let text = match self.queue_type {
-            QueueType::Classic => self.text(name),
+            QueueType::Classic | QueueType::Space | QueueType::View => self.text(name),
             QueueType::Quorum => self.text_of_policy(name),
         };
         match text {
@@ -142,7 +152,7 @@ impl Asked<'_> {
     /// A negative limit is none, and of two of which one is negative the greater counts (RabbitMQ 4).
     fn delivery_limit(&self) -> Option<u32> {
         let default = match self.queue_type {
-            QueueType::Classic => None,
+            QueueType::Classic | QueueType::Space | QueueType::View => None,
             QueueType::Quorum => Some(QUORUM_DELIVERY_LIMIT),
         };
         let limit = match self.integers("x-delivery-limit") {

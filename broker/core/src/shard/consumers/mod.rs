@@ -14,6 +14,7 @@ use crate::settings::Settings;
 use crate::shard::common::Common;
 use crate::shard::effects::{Consumer, Effects};
 use crate::shard::queue::Queue;
+use crate::shard::space::{self, Seek, Why};
 use crate::shard::{ConsumeError, Shard};
 
 /// What a consumer does, by its queue and not by its own credit.
@@ -101,6 +102,9 @@ impl Shard {
     /// If somebody wants the queue for itself and is not alone, or the queue has a single active consumer and this one wants to be the only
     /// one (as in RabbitMQ), or it has a filter and the queue has groups, or there is no such queue.
     pub fn consume(&mut self, queue: QueueId, consumer: Consumer) -> Result<(), ConsumeError> {
+        if self.is_space(queue) {
+            return self.seek(queue, consumer, Seek::default());
+        }
         let queue = self.queues.get_mut(&queue).ok_or(ConsumeError::NotFound)?;
         let taken = if consumer.exclusive {
             !queue.subscribers.is_empty() || queue.subscribers.is_single_active()
@@ -120,10 +124,29 @@ impl Shard {
         Ok(())
     }
 
+    /// Adds a consumer of a space. Call [`dispatch`](Self::dispatch) afterwards.
+    ///
+    /// # Errors
+    /// If somebody wants the space for itself and is not alone, if no more may wait there, or if there is no such space.
+    pub fn seek(&mut self, queue: QueueId, consumer: Consumer, seek: Seek) -> Result<(), ConsumeError> {
+        let common = &mut self.common;
+        let queue = self.queues.get_mut(&queue).ok_or(ConsumeError::NotFound)?;
+        let space = queue.space.as_mut().ok_or(ConsumeError::NotFound)?;
+        space.admits(&consumer, &seek)?;
+        let outlet = common.outlets.entry(consumer.outlet).or_default();
+        outlet.consumers.insert((queue.id, consumer.id));
+        let patience = space::patience(queue.id, consumer.id, &seek, common.now);
+        common.timers.extend(patience);
+        space.add(consumer, Arc::new(seek), patience);
+        queue.used(common);
+        queue.activate(common);
+        Ok(())
+    }
+
     /// Removes a consumer (`basic.cancel`). What it holds stays with its channel. False if there is none.
     pub fn cancel(&mut self, queue: QueueId, consumer: ConsumerId, effects: &mut impl Effects) -> bool {
         let Some(queue) = self.queues.get_mut(&queue) else { return false };
-        let Some(consumer) = queue.subscribers.remove(consumer) else {
+        let Some(consumer) = queue.remove_consumer(consumer, &mut self.common) else {
             return false;
         };
         self.common.leave(consumer.outlet, queue.id, consumer.id);
@@ -131,14 +154,17 @@ impl Shard {
         queue.configure_groups();
         // Another one may be the single active consumer now.
         queue.activate(&mut self.common);
-        tell_if_unused(queue, effects);
+        queue.tell_if_unused(effects);
         true
     }
 
     /// The consumers of a queue, the oldest first.
     pub fn consumers(&self, queue: QueueId) -> impl Iterator<Item = Attendance<'_>> {
         let queue = self.queues.get(&queue).into_iter();
-        queue.flat_map(|queue| queue.subscribers.attendance())
+        queue.flat_map(|queue| {
+            let of_space = queue.space.iter().flat_map(|space| space.attendance());
+            queue.subscribers.attendance().chain(of_space)
+        })
     }
 
     /// A channel limits all its consumers together from now on, or does not any more (`basic.qos` with `global`, as RabbitMQ has it). Call
@@ -148,6 +174,7 @@ impl Shard {
         for (queue, consumer) in &known.consumers {
             if let Some(queue) = self.queues.get_mut(queue) {
                 queue.subscribers.limit(*consumer, channel, limited);
+                queue.space.iter_mut().for_each(|space| space.limit(*consumer, channel, limited));
             }
         }
         self.lend(outlet, channel);
@@ -165,6 +192,7 @@ impl Shard {
             {
                 queue.subscribers.lent(consumer);
                 queue.nudge(consumer);
+                queue.space.iter_mut().for_each(|space| space.resume(consumer, Why::Refused));
                 queue.activate(&mut self.common);
             }
         }
@@ -180,6 +208,7 @@ impl Shard {
             if let Some(queue) = self.queues.get_mut(&queue) {
                 queue.subscribers.unpark(consumer);
                 queue.nudge(consumer);
+                queue.space.iter_mut().for_each(|space| space.resume(consumer, Why::Parked));
                 queue.activate(&mut self.common);
             }
         }
@@ -191,12 +220,12 @@ impl Shard {
         };
         for (queue, consumer) in outlet.consumers {
             if let Some(queue) = self.queues.get_mut(&queue)
-                && queue.subscribers.remove(consumer).is_some()
+                && queue.remove_consumer(consumer, &mut self.common).is_some()
             {
                 queue.used(&mut self.common);
                 queue.configure_groups();
                 queue.activate(&mut self.common);
-                tell_if_unused(queue, effects);
+                queue.tell_if_unused(effects);
             }
         }
     }
@@ -222,11 +251,32 @@ impl Queue {
         self.activate(common);
     }
 
+    /// How many consumers it has.
+    pub(crate) fn consumer_count(&self) -> usize {
+        self.subscribers.len() + self.space.as_ref().map_or(0, |space| space.len())
+    }
+
+    fn remove_consumer(&mut self, id: ConsumerId, common: &mut Common) -> Option<Consumer> {
+        let Some(space) = &mut self.space else {
+            return self.subscribers.remove(id);
+        };
+        let consumer = space.remove(id, common);
+        self.note_awaited(common);
+        consumer
+    }
+
+    pub(crate) fn tell_if_unused(&self, effects: &mut impl Effects) {
+        if self.auto_delete && self.consumer_count() == 0 {
+            effects.unused(self.id);
+        }
+    }
+
     /// A consumer gave deliveries back.
     pub(crate) fn released(&mut self, consumer: Option<ConsumerId>, count: u32, common: &mut Common) {
         if let Some(consumer) = consumer {
             self.subscribers.settled(consumer, count);
             self.nudge(consumer);
+            self.space.iter_mut().for_each(|space| space.settled(consumer, count));
             self.activate(common);
         }
     }
@@ -237,8 +287,3 @@ pub(crate) fn is_single_active(settings: Option<&Arc<Settings>>) -> bool {
     settings.is_some_and(|settings| settings.single_active)
 }
 
-fn tell_if_unused(queue: &Queue, effects: &mut impl Effects) {
-    if queue.auto_delete && queue.subscribers.is_empty() {
-        effects.unused(queue.id);
-    }
-}

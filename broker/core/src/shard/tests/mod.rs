@@ -26,6 +26,7 @@ mod recovery;
 mod removal;
 mod returns;
 mod settlement;
+mod spaces;
 mod standings;
 
 use std::collections::BTreeMap;
@@ -220,18 +221,22 @@ struct Bench {
 
 impl Bench {
     fn new(limits: ShardLimits, durable: bool) -> Self {
+        Self::of(limits, durable, None)
+    }
+
+    fn of(limits: ShardLimits, durable: bool, settings: Option<Arc<Settings>>) -> Self {
         let mut shard = Shard::new(limits);
         shard.create(QueueSpec {
             id: QUEUE,
             durable,
             auto_delete: false,
-            settings: None,
+            settings: settings.clone(),
         });
         Self {
             shard,
             sink: Sink::default(),
             published: 0,
-            settings: None,
+            settings,
         }
     }
 
@@ -524,10 +529,8 @@ impl Bench {
 
     /// Another process finds what the store has, and these commits.
     fn restart(&self, commits: &[&[u8]]) -> Self {
-        let mut next = Self::durable();
+        let mut next = Self::of(ShardLimits::default(), true, self.settings.clone());
         next.published = self.published;
-        next.shard.configure(QUEUE, self.settings.clone());
-        next.settings.clone_from(&self.settings);
         next.sink.by_number = self.sink.by_number;
         next.sink.index.clone_from(&self.sink.index);
         next.sink.chunks.clone_from(&self.sink.chunks);

@@ -158,14 +158,43 @@ impl TupleIndex {
     /// # Panics
     /// If there is one of that sequence.
     pub fn insert(&mut self, sequence: Sequence, entry: Entry<'_>) -> Result<(), IndexFull> {
-        let octets_max = self.limits.entries_octets_max;
-        if self.rows.octets() >= octets_max {
-            return Err(IndexFull { octets_max });
-        }
+        self.has_room()?;
         debug_assert!(sequence.0 < 1 << 63, "a space has one lane");
         assert!(self.rows.insert(sequence.0, entry), "tuple {sequence} is there already");
         self.enter(sequence.0, entry);
         Ok(())
+    }
+
+    /// Adds a tuple that must be there whatever the limits: one that was taken in before. Does nothing if there is one of that sequence.
+    pub fn restore(&mut self, sequence: Sequence, entry: Entry<'_>) {
+        debug_assert!(sequence.0 < 1 << 63, "a space has one lane");
+        if self.rows.insert(sequence.0, entry) {
+            self.enter(sequence.0, entry);
+        }
+    }
+
+    /// Whether a tuple more would be refused, and why.
+    ///
+    /// # Errors
+    /// [`IndexFull`] if the entries take as much memory as they may.
+    pub fn has_room(&self) -> Result<(), IndexFull> {
+        let octets_max = self.limits.entries_octets_max;
+        if self.rows.octets() < octets_max {
+            return Ok(());
+        }
+        Err(IndexFull { octets_max })
+    }
+
+    /// The entry of a tuple, be it free or held.
+    #[must_use]
+    pub fn entry_at(&self, sequence: Sequence) -> Option<Entry<'_>> {
+        self.rows.get(sequence.0).map(|(entry, _)| entry)
+    }
+
+    /// Whether a tuple is there, free or held.
+    #[must_use]
+    pub fn contains(&self, sequence: Sequence) -> bool {
+        self.entry_at(sequence).is_some()
     }
 
     /// A taker holds the tuple: no search finds it. Whether it was free.

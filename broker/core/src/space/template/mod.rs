@@ -52,6 +52,12 @@ impl PartialEq for Template {
 }
 
 impl Template {
+    /// The template that any tuple is like.
+    #[must_use]
+    pub fn any() -> Self {
+        Self::from(Pattern::Exists(true))
+    }
+
     /// The template in an argument or a header: a table or an array, or the same in JSON as text.
     ///
     /// # Errors

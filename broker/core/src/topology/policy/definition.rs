@@ -171,6 +171,7 @@ pub(super) fn suits(definition: &Table, queue_type: QueueType) -> bool {
     let ruled_out: &[&str] = match queue_type {
         QueueType::Classic => &NOT_FOR_CLASSIC,
         QueueType::Quorum => &NOT_FOR_QUORUM,
+        QueueType::Space | QueueType::View => &NOT_FOR_CLASSIC,
     };
     !ruled_out.iter().any(|key| definition.get(key).is_some())
 }
