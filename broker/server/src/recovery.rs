@@ -8,6 +8,7 @@ use std::sync::Arc;
 use stoa_core::ids::QueueId;
 use stoa_core::log::{self, LogError, LogRecord};
 use stoa_core::shard::{QueueSpec, Restored, Shard, ShardLimits, StoredError, stored};
+use stoa_core::space::{IndexLimits, WaiterLimits};
 use stoa_core::topology::{Purpose, Queue, RestoreError, Topology};
 use stoa_storage::{Batch, CommitNumber, Family, OpenError, Store, TableError, Tables};
 
@@ -209,6 +210,17 @@ fn limits(config: &Config) -> ShardLimits {
         skipped_max: config.limits.queue_skipped_max,
         consumer_timeout_ms: config.limits.consumer_timeout.as_millis() as u64,
         probes: config.statistics,
+        tuples: IndexLimits {
+            entries_octets_max: config.limits.space_entries_bytes_max,
+            indexes_octets_max: config.limits.space_indexes_bytes_max,
+            indexes_max: config.limits.space_indexes_max,
+            ..IndexLimits::default()
+        },
+        waiters: WaiterLimits {
+            waiters_max: config.limits.space_waiters_max,
+            octets_max: config.limits.space_templates_bytes_max,
+            ..WaiterLimits::default()
+        },
         ..ShardLimits::default()
     }
 }

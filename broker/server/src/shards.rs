@@ -534,7 +534,7 @@ impl Broker {
     }
 
     pub(crate) fn shard_index(&self, queue: QueueId) -> usize {
-        (queue.0 % self.shards.len() as u64) as usize
+        (queue.original().0 % self.shards.len() as u64) as usize
     }
 
     /// Calls `f` with the shard of a queue, behind what waits in its inbox, and lets the shard dispatch afterwards.

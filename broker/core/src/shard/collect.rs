@@ -124,7 +124,11 @@ impl Lane {
     pub(crate) fn submit(&mut self, at: usize, common: &Common, effects: &mut impl Effects) {
         let (due, bodies) = self.outlook(at);
         let standings = self.standings(at, Bits::of(0..self.chunks[at].count()));
-        let tuples = if self.of_space { self.tuple_entries(at, common) } else { Vec::new() };
+        let tuples = if self.of_space {
+            self.tuple_entries(at, common)
+        } else {
+            Vec::new()
+        };
         let chunk: &mut Chunk = &mut self.chunks[at];
         let grown = chunk.submitted < chunk.count();
         let data = if grown { chunk.share() } else { None };

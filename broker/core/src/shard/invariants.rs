@@ -99,7 +99,11 @@ impl Queue {
         if let Some(space) = &self.space {
             space.invariants();
             let skipped: u64 = self.lanes.iter().map(|lane| lane.skipped.count()).sum();
-            return assert_eq!((skipped, self.lanes.iter().count()), (self.tally().ready, 1), "what is ready in a space is in no order");
+            return assert_eq!(
+                (skipped, self.lanes.iter().count()),
+                (self.tally().ready, 1),
+                "what is ready in a space is in no order"
+            );
         }
         assert!(
             self.is_active

@@ -258,7 +258,7 @@ impl Lane {
         }
         for at in 0..self.chunks.len() {
             let chunk = &self.chunks[at];
-            let is_wanted = bytes_min > 1 && self.is_wanted(chunk.first, common);
+            let is_wanted = self.is_wanted(chunk.first, common);
             if chunk.is(state::CLOSED) && self.may_leave(at) && !self.awaits_collect(chunk) && !is_wanted {
                 self.evict(at, common, effects);
             }

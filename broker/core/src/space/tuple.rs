@@ -107,6 +107,12 @@ impl<'a> Tuple<'a> {
         Self::encoded(format, body)
     }
 
+    /// Whether it stands in the body.
+    #[must_use]
+    pub fn is_body(&self) -> bool {
+        matches!(self.0, Place::Body(_))
+    }
+
     /// The tuple as a value: an array or a table.
     #[must_use]
     pub fn value(&self) -> Value<'_> {

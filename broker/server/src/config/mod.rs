@@ -181,6 +181,19 @@ pub struct Limits {
     /// Ready messages of a queue that wait for their group at most (`x-group-by`). With so many, what lies behind them waits, too. And the ranges
     /// of messages that consumers with filters (`x-filter`) have passed over: with so many they look no further.
     pub queue_skipped_max: u32,
+    /// Consumers that a space has at most. One more is refused (406).
+    pub space_waiters_max: usize,
+    /// Octets that the templates of a space's consumers take, together. One more is refused (406).
+    #[serde(with = "units::bytes")]
+    pub space_templates_bytes_max: usize,
+    /// Octets in memory of what the index of a space knows of its tuples, some 80 a tuple of four fields. With so many a tuple is refused (`basic.nack`).
+    #[serde(with = "units::bytes")]
+    pub space_entries_bytes_max: usize,
+    /// Octets that the indexes of a space take beyond that. Those that came on demand go, then searches take longer.
+    #[serde(with = "units::bytes")]
+    pub space_indexes_bytes_max: usize,
+    /// Indexes of a space that come on demand. Another takes the place of the one that was not used for longest.
+    pub space_indexes_max: usize,
     /// Octets of messages and settlements that a transaction holds until its commit. A larger one closes its channel (406) and is rolled back.
     #[serde(with = "units::bytes")]
     pub transaction_bytes_max: usize,
@@ -224,6 +237,11 @@ impl Default for Limits {
             consumer_timeout: Duration::from_secs(30 * 60),
             queue_keys_max: 1_000_000,
             queue_skipped_max: 100_000,
+            space_waiters_max: 1_000_000,
+            space_templates_bytes_max: 256 << 20,
+            space_entries_bytes_max: 1 << 30,
+            space_indexes_bytes_max: 256 << 20,
+            space_indexes_max: 16,
             transaction_bytes_max: 256 << 20,
             outbox_bytes_max: 4 << 20,
             window_bytes: 256 << 10,

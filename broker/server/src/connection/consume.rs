@@ -167,6 +167,11 @@ impl Open {
             return Err(Exception::connection(ReplyCode::NotAllowed, cause, text));
         }
         let queue = self.readable_queue(broker, number, consume.queue, cause)?;
+        let sought = self.sought(broker, number, &queue, consume.arguments, cause)?;
+        let (queue, seek, lease_ms) = match sought {
+            None => (queue, None, None),
+            Some(sought) => (sought.space, Some(sought.seek), sought.lease_ms),
+        };
         let refused = |(argument, problem): (&str, String)| {
             let text = format!(
                 "invalid arg '{argument}' for queue '{}' in vhost '{}': {problem}",
@@ -175,6 +180,10 @@ impl Open {
             Exception::new(ReplyCode::PreconditionFailed, cause, text)
         };
         let wanted = arguments::Wanted::of(consume.arguments).map_err(refused)?;
+        if seek.is_some() && wanted.filter.is_some() {
+            let problem = "a space is asked by x-template".to_owned();
+            return Err(refused(("x-filter", problem)));
+        }
         let tag = tag_or_new(consume.consumer_tag);
         let consumer = Consumer {
             id: broker.next_consumer_id(),
@@ -186,7 +195,7 @@ impl Open {
             prefetch: self.channels.get(&number).map_or(0, |channel| channel.prefetch),
             limited: self.outlet.lock().channel(number).is_some_and(|out| out.limit.is_some()),
             priority: wanted.priority,
-            timeout_ms: wanted.timeout_ms,
+            timeout_ms: lease_ms.or(wanted.timeout_ms),
             filter: wanted.filter,
             arguments: consume.arguments.to_table(),
         };
@@ -198,7 +207,11 @@ impl Open {
         let registered = broker.shard_of(queue.id).in_order(broker, |running, _| {
             let mut state = self.outlet.lock();
             let Some(out) = state.channel(number) else { return Ok(()) };
-            running.shard.consume(queue.id, consumer).map_err(|error| {
+            let consumed = match seek {
+                None => running.shard.consume(queue.id, consumer),
+                Some(seek) => running.shard.seek(queue.id, consumer, seek),
+            };
+            consumed.map_err(|error| {
                 let (name, vhost) = (&queue.name, &self.vhost);
                 let (code, text) = match error {
                     ConsumeError::ExclusiveUse => (
@@ -210,6 +223,10 @@ impl Open {
                         format!("invalid arg 'x-filter' for queue '{name}' in vhost '{vhost}': the queue has groups ('x-group-by')"),
                     ),
                     ConsumeError::NotFound => (ReplyCode::NotFound, format!("no queue '{name}' in vhost '{vhost}'")),
+                    ConsumeError::Full(full) => (
+                        ReplyCode::PreconditionFailed,
+                        format!("queue '{name}' in vhost '{vhost}': {full}; cancel consumers, or raise limits.space_waiters_max or limits.space_templates_bytes_max"),
+                    ),
                 };
                 Exception::new(code, cause, text)
             })?;
@@ -277,6 +294,9 @@ impl Open {
 
     fn get(&mut self, broker: &Arc<Broker>, number: u16, get: &basic::Get<'_>, cause: (u16, u16)) -> Outcome {
         let queue = self.readable_queue(broker, number, get.queue, cause)?;
+        if queue.view.is_some() || queue.is_space() {
+            return self.get_tuple(broker, number, &queue, get.no_ack, cause);
+        }
         let outlet = self.outlet.clone();
         let seen = broker.shard_of(queue.id).progress();
         let outcome = broker.with_shard(queue.id, |shard, effects| {

@@ -155,6 +155,13 @@ impl Open {
         let done = broker.declare_queue(&self.actor(), &wanted);
         let declared = done.outcome.map_err(|error| Exception::of_topology(&error, cause))?;
         let queue = declared.queue;
+        let shown = match &queue.view {
+            Some(_) => match self.count_of(broker, number, &queue, cause)? {
+                Ok(count) => Some(count),
+                Err(wait) => return Ok(Some(wait)),
+            },
+            None => None,
+        };
         let counts = broker.with_shard(queue.id, |shard, _| {
             if !declared.created {
                 // Whoever asks for it uses it (RabbitMQ, `x-expires`), a passive declaration included.
@@ -166,7 +173,7 @@ impl Open {
         if let Some(channel) = self.channels.get_mut(&number) {
             channel.last_queue = Some(queue.name.clone());
         }
-        let message_count = counts.ready.min(u64::from(u32::MAX)) as u32;
+        let message_count = shown.unwrap_or(counts.ready).min(u64::from(u32::MAX)) as u32;
         let ok = queue::DeclareOk {
             queue: queue.name.as_short(),
             message_count,

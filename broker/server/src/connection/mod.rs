@@ -19,6 +19,7 @@ mod route;
 mod sasl;
 mod session;
 mod single;
+mod space;
 mod tx;
 
 use std::io::ErrorKind;

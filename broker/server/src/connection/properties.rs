@@ -28,6 +28,8 @@ pub(crate) struct Checked {
     pub(crate) has_copies: bool,
     /// The answer is to go to the publisher's own reply consumer: the property is to name that.
     pub(crate) wants_reply_name: bool,
+    /// It goes to a space, and its body is its tuple: that must lie in the record, whatever its size.
+    pub(crate) is_tuple: bool,
 }
 
 impl Checked {
@@ -107,6 +109,7 @@ impl KnownProperties {
         let has_copies = copies.is_some();
         self.copies = copies.unwrap_or_default();
         Ok(Checked {
+            is_tuple: false,
             persistent: properties.delivery_mode == Some(2),
             priority: properties.priority.unwrap_or(0),
             expiration_ms,

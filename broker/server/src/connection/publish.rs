@@ -18,6 +18,7 @@ use super::properties::{Checked, rewritten};
 use super::records::{Dues, push_records};
 use super::route::{Route, reply_names};
 use super::session::Open;
+use super::space::check_tuple;
 use crate::bodies::APART_MIN;
 use crate::broker::Broker;
 use crate::deduplication::Claim;
@@ -441,6 +442,10 @@ impl Open {
             };
             edited = rewritten(&header, self.known.copies.is_blind, name.as_deref())?;
             message.header = &edited;
+        }
+        let mut checked = checked;
+        if self.route.takes_tuples {
+            checked.is_tuple = check_tuple(&ContentHeader::decode(message.header)?, message.body.octets())?;
         }
         let durable = checked.persistent && self.route.is_durable;
         let Some(channel) = self.channels.get_mut(&message.channel) else {

@@ -31,7 +31,8 @@ pub(super) fn push_records(
     mut each: impl FnMut(Range<usize>, &[RouteTarget]),
 ) {
     let durable = checked.persistent && targets.iter().any(|target| target.durable);
-    let body = Placed::new(broker, message.body, targets.len() as u32, durable);
+    let apart_min = if checked.is_tuple { usize::MAX } else { APART_MIN };
+    let body = Placed::new(broker, message.body, apart_min, targets.len() as u32, durable);
     let (queues, holding) = targets.split_at(targets.partition_point(|target| !target.delays));
     for (targets, due) in [(queues, dues.expires), (holding, dues.held_until)] {
         if targets.is_empty() {
@@ -58,9 +59,9 @@ enum Placed<'a> {
 }
 
 impl<'a> Placed<'a> {
-    fn new(broker: &Broker, body: Body<'a>, references: u32, durable: bool) -> Self {
+    fn new(broker: &Broker, body: Body<'a>, apart_min: usize, references: u32, durable: bool) -> Self {
         let size = body.octets().len();
-        if size < APART_MIN {
+        if size < apart_min {
             return Self::Within(body);
         }
         let id = broker.bodies.insert(body.into_bytes(), references, durable);

@@ -38,6 +38,8 @@ pub(crate) struct Route {
     pub(super) reaches: bool,
     /// The rates of its queues, as far as they have one.
     pub(super) rated: Vec<Arc<Bucket>>,
+    /// One of its queues is a space: the message must have a tuple.
+    pub(super) takes_tuples: bool,
     /// Keys that exchanges met for the first time with this message; within a transaction they are claimed at its commit.
     pub(super) claims: Vec<Claim>,
 }
@@ -161,10 +163,11 @@ impl Route {
             .route(actor.vhost, message.exchange, keys, &mut asked, &mut route.targets)
             .map_err(|error: RouteError| Exception::new(error.code(), PUBLISH, error.to_string()))?;
         let by_headers = checked.has_copies || asked.answered;
-        (route.may_refuse, route.rated) = (false, Vec::new());
+        (route.may_refuse, route.takes_tuples, route.rated) = (false, false, Vec::new());
         for target in &route.targets {
             if let Some(settings) = site.topology.settings(target.queue) {
                 route.may_refuse |= settings.may_refuse();
+                route.takes_tuples |= settings.space.is_some();
                 route.rated.extend(broker.rates.of_queue(target.queue, &settings));
             }
         }
@@ -183,6 +186,7 @@ impl Route {
             && !broker.config.message_interceptors.incoming.is_on()
             && !by_headers
             && !route.may_refuse
+            && !route.takes_tuples
             && !route.replies
             && route.delay_ms.is_none();
         route.envelope.clear();

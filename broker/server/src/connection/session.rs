@@ -18,6 +18,7 @@ use super::handshake::Opened;
 use super::properties::KnownProperties;
 use super::publish::{Batch, Message};
 use super::route::Route;
+use super::space::Asking;
 use super::tx::Transaction;
 use crate::alarms::Raised;
 use crate::broker::Broker;
@@ -52,6 +53,8 @@ pub(crate) struct Open {
     pub(crate) closing: Option<Closing>,
     /// A frame was broken: where the next one begins is not known.
     is_out_of_frame: bool,
+    /// What a method asks of a space, while it waits for the disk.
+    pub(crate) asking: Option<Asking>,
 }
 
 /// The frame of `connection.close-ok`.
@@ -122,6 +125,7 @@ impl Open {
             limits: false,
             closing: None,
             is_out_of_frame: false,
+            asking: None,
         }
     }
 

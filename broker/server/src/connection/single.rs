@@ -15,6 +15,7 @@ use super::properties::{KnownProperties, rewritten};
 use super::publish::{Batch, Body, Message};
 use super::records::{Dues, push_records};
 use super::route::Route;
+use super::space::check_tuple;
 use crate::broker::Broker;
 use crate::requests::{Refusal, Requester};
 
@@ -145,6 +146,10 @@ impl Broker {
             route.claims.clear();
         }
         found?;
+        let mut checked = checked;
+        if route.takes_tuples {
+            checked.is_tuple = check_tuple(&ContentHeader::decode(&header).map_err(Exception::from)?, message.body.octets())?;
+        }
         if route.targets.is_empty() {
             return Ok((false, false));
         }

@@ -286,4 +286,3 @@ impl Queue {
 pub(crate) fn is_single_active(settings: Option<&Arc<Settings>>) -> bool {
     settings.is_some_and(|settings| settings.single_active)
 }
-

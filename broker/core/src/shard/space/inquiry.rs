@@ -53,7 +53,13 @@ pub enum Inquired {
 
 impl Shard {
     /// Looks at the next tuple of a space.
-    pub fn read_tuple<E: Effects>(&mut self, queue: QueueId, inquiry: &mut Inquiry, effects: &mut E, look: impl FnOnce(Got<'_>)) -> Inquired {
+    pub fn read_tuple<E: Effects>(
+        &mut self,
+        queue: QueueId,
+        inquiry: &mut Inquiry,
+        effects: &mut E,
+        look: impl FnOnce(Got<'_>),
+    ) -> Inquired {
         let common = &mut self.common;
         let Some(queue) = self.queues.get_mut(&queue).filter(|queue| queue.may_inquire()) else {
             return Inquired::End;

@@ -8,12 +8,12 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use crate::ids::{ConsumerId, Millis, QueueId, Sequence};
-use crate::shard::{ConsumeError, ShardLimits};
 use crate::shard::common::Common;
 use crate::shard::consumers::{Activity, Attendance};
 use crate::shard::effects::Consumer;
 use crate::shard::map::IdMap;
 use crate::shard::timers::{Timer, What};
+use crate::shard::{ConsumeError, ShardLimits};
 use crate::space::{Intent, Search, Template, WaiterId, WaiterLimits, Waiters, WaitersFull};
 
 /// What a consumer wants of a space.
@@ -296,7 +296,11 @@ impl Seekers {
         let octets: usize = self.list.values().map(|seeker| seeker.seek.template.weight()).sum();
         assert_eq!(self.octets, octets, "templates are weighed");
         let in_line = self.list.values().filter(|seeker| seeker.line.is_some()).count();
-        assert_eq!((self.waiters.len(), self.lines.len()), (in_line, in_line), "who is in line is there once");
+        assert_eq!(
+            (self.waiters.len(), self.lines.len()),
+            (in_line, in_line),
+            "who is in line is there once"
+        );
         for (id, seeker) in &self.list {
             let line = seeker.line.and_then(|line| self.in_line(line));
             assert!(line.is_none_or(|in_line| in_line == *id), "places in line are their own");

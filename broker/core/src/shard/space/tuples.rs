@@ -76,7 +76,11 @@ impl Lane {
 
     /// Whether somebody has yet to look at a chunk that was loaded for that.
     pub(crate) fn is_wanted(&self, chunk: Sequence, common: &Common) -> bool {
-        self.of_space && common.tuples.get(&self.id.queue).is_some_and(|tuples| tuples.wanted.contains(&chunk))
+        self.of_space
+            && common
+                .tuples
+                .get(&self.id.queue)
+                .is_some_and(|tuples| tuples.wanted.contains(&chunk))
     }
 
     /// Messages from `first` on were appended: they are indexed, skipped, and to be announced. Those without a tuple that can be read, which only another queue can

@@ -50,7 +50,8 @@ impl Queue {
     pub(crate) fn is_busy_space(&self, space: &Seekers, common: &Common) -> bool {
         let tuples = common.tuples.get(&self.id);
         !space.searching.is_empty()
-            || tuples.is_some_and(|tuples| !tuples.fresh.is_empty() || tuples.loosened && !space.for_held.is_empty() && space.late.is_empty())
+            || tuples
+                .is_some_and(|tuples| !tuples.fresh.is_empty() || tuples.loosened && !space.for_held.is_empty() && space.late.is_empty())
     }
 
     /// Whether what arrives is to be announced.
@@ -211,7 +212,11 @@ impl Queue {
             }
             Found::Loading | Found::Pausing => {
                 space.join_line(id);
-                let why = if matches!(found, Found::Loading) { Why::Loads } else { Why::Searches };
+                let why = if matches!(found, Found::Loading) {
+                    Why::Loads
+                } else {
+                    Why::Searches
+                };
                 space.stand(id, why);
             }
             Found::End => {
@@ -318,7 +323,11 @@ impl Queue {
         if space.for_held.is_empty() || !tuples.fresh.is_empty() || !space.late.is_empty() || !std::mem::take(&mut tuples.loosened) {
             return;
         }
-        let waiting: Vec<_> = space.for_held.iter().filter_map(|id| Some((*id, space.get(*id)?.seek.clone()))).collect();
+        let waiting: Vec<_> = space
+            .for_held
+            .iter()
+            .filter_map(|id| Some((*id, space.get(*id)?.seek.clone())))
+            .collect();
         for (id, seek) in waiting {
             if !self.is_held(&seek.template, common) {
                 self.end_seek(id, common, effects);

@@ -19,6 +19,7 @@ mod limits;
 mod model;
 mod model_keys;
 mod model_set;
+mod model_spaces;
 mod paging;
 mod pick;
 mod priorities;

@@ -53,7 +53,10 @@ fn read(json: &str) -> Seek {
 }
 
 fn follow(json: &str) -> Seek {
-    Seek { follow: true, ..read(json) }
+    Seek {
+        follow: true,
+        ..read(json)
+    }
 }
 
 impl Bench {
@@ -350,12 +353,24 @@ fn tuples_on_disk_are_found_through_the_index() {
     assert_eq!(t.inp(r#"{"k":"v7"}"#), Ok(7));
     assert_eq!(t.count(r#"{"k":"v7"}"#), 39);
     t.sink.lines.clear();
-    t.seek(1, Seek { max: Some(3), ..take(r#"{"k":"v7"}"#) });
+    t.seek(
+        1,
+        Seek {
+            max: Some(3),
+            ..take(r#"{"k":"v7"}"#)
+        },
+    );
     t.load_all();
     t.expect(&["1 <- 57", "1 <- 107", "1 <- 157", "cancelled 1 of 1"]);
     // While it waits for the disk it is told of what comes.
     t.dispatch();
-    t.seek(2, Seek { max: Some(1), ..take(r#"{"k":"v9"}"#) });
+    t.seek(
+        2,
+        Seek {
+            max: Some(1),
+            ..take(r#"{"k":"v9"}"#)
+        },
+    );
     assert!(t.sink.lines.pop().is_some_and(|line| line.starts_with("load ")));
     t.out(&["v9"]);
     t.expect(&["2 <- 2000", "cancelled 2 of 1"]);
