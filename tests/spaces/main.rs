@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
+mod client;
 mod lifetimes;
 mod operations;
 mod refusals;
@@ -55,7 +56,13 @@ async fn out(channel: &Channel, space: &str, tuple: &str) -> bool {
     let properties = BasicProperties::default()
         .with_delivery_mode(2)
         .with_content_type("application/json".into());
-    let published = channel.basic_publish("".into(), space.into(), BasicPublishOptions::default(), tuple.as_bytes(), properties);
+    let published = channel.basic_publish(
+        "".into(),
+        space.into(),
+        BasicPublishOptions::default(),
+        tuple.as_bytes(),
+        properties,
+    );
     within("a confirm", published.await.unwrap()).await.unwrap().is_ack()
 }
 

@@ -41,7 +41,11 @@ async fn malformed_tuples() {
     }
     let connection = connect(&broker).await;
     let space = space(&channel_on(&connection).await).await;
-    for (tuple, text) in [(r#"{"a":1,"a":2}"#, "malformed tuple, field a"), ("7", "expected an array or a table"), ("{", "malformed tuple")] {
+    for (tuple, text) in [
+        (r#"{"a":1,"a":2}"#, "malformed tuple, field a"),
+        ("7", "expected an array or a table"),
+        ("{", "malformed tuple"),
+    ] {
         let channel = confirming(&connection).await;
         let properties = BasicProperties::default().with_content_type("application/json".into());
         let options = BasicPublishOptions::default();
@@ -63,7 +67,12 @@ async fn what_spaces_and_views_cannot_be() {
     let space = space(&channel_on(&connection).await).await;
     let cases: [(&str, &'static str, AMQPValue, &str); 5] = [
         ("space", "x-max-priority", AMQPValue::LongInt(3), "invalid arg 'x-max-priority'"),
-        ("space", "x-single-active-consumer", AMQPValue::Boolean(true), "x-single-active-consumer"),
+        (
+            "space",
+            "x-single-active-consumer",
+            AMQPValue::Boolean(true),
+            "x-single-active-consumer",
+        ),
         ("space", "x-space-index", string("k"), "malformed index"),
         ("view", "x-template", string("{}"), "a view needs the name of a space"),
         ("view", "x-message-ttl", AMQPValue::LongInt(3), "x-message-ttl"),

@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::lifeline::Lifeline;
 use crate::producer::{Producer, ProducerOptions};
 use crate::queue::{DeclaredQueue, Queue};
+use crate::space::Space;
 
 /// A connection to a broker. Producers and consumers each have a channel of their own on it; the connection is closed when it and all
 /// of them are dropped.
@@ -71,6 +72,18 @@ impl Connection {
         let declared = queue.declare(&channel, &self.lifeline).await?;
         self.lifeline.hold(channel.close(200, "OK".into())).await?;
         Ok(declared)
+    }
+
+    /// Opens a space, which is declared durable if it is not there.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] with 406 when there is a queue of that name that is something else.
+    pub async fn space(&self, name: &str) -> Result<Space<'_>, Error> {
+        Space::open(self, name).await
+    }
+
+    pub(crate) fn lifeline(&self) -> Lifeline {
+        self.lifeline.clone()
     }
 
     /// A new channel of the AMQP library, for all that this crate has no word for.

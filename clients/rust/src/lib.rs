@@ -35,7 +35,22 @@
 //! What is here never reconnects: when a connection or channel is lost, every call and stream on it says so, and what was not
 //! confirmed or not acknowledged is the caller's to publish again or the broker's to deliver again.
 //!
-//! [`tuple!`] and [`template!`] make the values of the shared data space; a tuple's [`message`](Tuple::message) is published like any other.
+//! A [`Space`] is a shared data space: tuples, made by [`tuple!`], are put in, and taken or read by [`template!`].
+//!
+//! ```no_run
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use stoa_client::{Connection, pattern, template, tuple};
+//!
+//! let connection = Connection::open("amqp://guest:guest@127.0.0.1:5672").await?;
+//! let space = connection.space("work").await?;
+//! space.out(&tuple!["job", 7, "resize"]).await?;
+//! let job = space.take(&template!["job", pattern::int(), ..]).await?; // waits until there is one
+//! println!("{:?}", job.tuple());
+//! job.done().await?; // without this, dropping it puts it back
+//! # Ok(())
+//! # }
+//! ```
 //!
 //! A connection needs a tokio runtime; [`Connection::open`] must be called inside one.
 
@@ -46,6 +61,7 @@ mod lifeline;
 mod message;
 mod producer;
 mod queue;
+mod space;
 mod tuple;
 
 pub use connection::Connection;
@@ -56,4 +72,5 @@ pub use lapin::types::{AMQPValue as Value, FieldTable as Table};
 pub use message::Message;
 pub use producer::{Producer, ProducerOptions};
 pub use queue::{DeclaredQueue, Queue};
+pub use space::{Space, Taken, TakenMany, Transaction};
 pub use tuple::{IntoDatum, IntoPattern, Pattern, Template, Tuple, pattern};

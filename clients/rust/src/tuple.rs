@@ -321,6 +321,21 @@ impl Tuple {
     }
 }
 
+impl Tuple {
+    /// The tuple of a message, by its headers.
+    pub(crate) fn of_delivery(delivery: &crate::Delivery) -> Self {
+        let headers = delivery.properties().headers().clone().unwrap_or_default();
+        match headers.inner().get("x-tuple") {
+            Some(Value::FieldArray(values)) => Self::Positional(values.clone()),
+            _ => {
+                let fields = headers.inner().iter().filter(|(name, _)| !name.as_str().starts_with("x-"));
+                let fields = fields.map(|(name, value)| (name.clone(), value.clone()));
+                Self::Record(fields.collect::<std::collections::BTreeMap<_, _>>().into())
+            }
+        }
+    }
+}
+
 impl Template {
     /// A template for records.
     ///

@@ -170,14 +170,20 @@ impl Model {
             match outcome {
                 Inquired::Found => {
                     let (number, sequence) = got.expect("handed over");
-                    let oldest = self.tuples.iter().find(|(_, (key, state))| *state == State::Ready && keys.contains(key));
+                    let oldest = self
+                        .tuples
+                        .iter()
+                        .find(|(_, (key, state))| *state == State::Ready && keys.contains(key));
                     assert_eq!(oldest.map(|(number, _)| *number), Some(number), "the oldest that matches");
                     self.t.sink.places.insert(number, sequence);
                     self.tuples.entry(number).and_modify(|tuple| tuple.1 = State::Held(0));
                     return;
                 }
                 Inquired::End => {
-                    let any = self.tuples.values().any(|(key, state)| *state == State::Ready && keys.contains(key));
+                    let any = self
+                        .tuples
+                        .values()
+                        .any(|(key, state)| *state == State::Ready && keys.contains(key));
                     return assert!(!any, "there is one like {template}");
                 }
                 Inquired::Loading => self.rest(),
