@@ -66,7 +66,7 @@ impl Shard {
         };
         queue.used(common);
         let found = queue.inquire(inquiry, common, effects, look);
-        if let Ok(_) = found {
+        if found.is_ok() {
             queue.traffic.get(true, false);
         }
         found.map_or_else(|outcome| outcome, |_| Inquired::Found)
