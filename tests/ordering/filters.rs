@@ -102,7 +102,8 @@ async fn a_malformed_filter_is_refused_and_so_is_one_beside_groups() {
         return;
     }
     let connection = connect(&broker).await;
-    let refusals: [(&[(&'static str, AMQPValue)], AMQPValue, &str); 3] = [
+    type Refusal<'a> = (&'a [(&'static str, AMQPValue)], AMQPValue, &'a str);
+    let refusals: [Refusal<'_>; 3] = [
         (
             &[],
             headed("n", headed("gt", AMQPValue::Void)),

@@ -220,11 +220,17 @@ impl<'c> Space<'c> {
             ..Default::default()
         };
         let view = lifeline.hold(channel.queue_declare("".into(), options, arguments)).await?;
-        lifeline
-            .hold(channel.queue_delete(view.name().clone(), QueueDeleteOptions::default()))
+        let name = view.name().clone();
+        let passive = QueueDeclareOptions {
+            passive: true,
+            ..Default::default()
+        };
+        let shown = lifeline
+            .hold(channel.queue_declare(name.clone(), passive, Table::default()))
             .await?;
+        lifeline.hold(channel.queue_delete(name, QueueDeleteOptions::default())).await?;
         lifeline.hold(channel.close(200, "OK".into())).await?;
-        Ok(view.message_count())
+        Ok(shown.message_count())
     }
 
     /// Copies of all tuples that match: those that are there, and then those that come, without a gap. One that was taken and comes back comes

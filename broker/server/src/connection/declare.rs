@@ -156,11 +156,12 @@ impl Open {
         let declared = done.outcome.map_err(|error| Exception::of_topology(&error, cause))?;
         let queue = declared.queue;
         let shown = match &queue.view {
-            Some(_) => match self.count_of(broker, number, &queue, cause)? {
+            // Another declaration without a name would make another view, so such a one does not wait for the disk.
+            Some(_) if generated.is_empty() => match self.count_of(broker, number, &queue, cause)? {
                 Ok(count) => Some(count),
                 Err(wait) => return Ok(Some(wait)),
             },
-            None => None,
+            _ => None,
         };
         let counts = broker.with_shard(queue.id, |shard, _| {
             if !declared.created {
