@@ -166,6 +166,46 @@ async fn takes_and_outs_of_a_transaction_are_one() {
 }
 
 #[tokio::test]
+async fn a_key_makes_tuples_replace_each_other_or_not() {
+    let broker = Broker::shared();
+    if Broker::is_external() {
+        return;
+    }
+    let connection = connect(&broker).await;
+    let channel = confirming(&connection).await;
+    let space = unique("space");
+    let arguments = [("x-queue-type", string("space")), ("x-space-key", string("service"))];
+    declare_as(&channel, &space, arguments).await.unwrap();
+    let put = async |tuple: &str, condition: &str| {
+        let headers = table([("x-if-none-match", string(condition))]);
+        let properties = BasicProperties::default()
+            .with_delivery_mode(2)
+            .with_content_type("application/json".into())
+            .with_headers(if condition.is_empty() { FieldTable::default() } else { headers });
+        let published = channel.basic_publish(
+            "".into(),
+            space.as_str().into(),
+            BasicPublishOptions::default(),
+            tuple.as_bytes(),
+            properties,
+        );
+        within("a confirm", published.await.unwrap()).await.map(|confirm| confirm.is_ack())
+    };
+    let (one, two) = (r#"{"service":"db","at":"one"}"#, r#"{"service":"db","at":"two"}"#);
+    assert!(put(one, "*").await.unwrap(), "there was none");
+    assert!(!put(two, "*").await.unwrap(), "put if absent");
+    assert_eq!(read_all(&channel, &space, "").await, [one]);
+    assert!(put(two, "").await.unwrap(), "replace");
+    assert_eq!(read_all(&channel, &space, "").await, [two]);
+    // One that somebody holds is there.
+    let held = get(&channel, &space, BasicGetOptions::default()).await.unwrap();
+    assert!(!put(one, "*").await.unwrap());
+    held.ack(ACK).await.unwrap();
+    assert!(put(one, "*").await.unwrap());
+    assert_eq!(code(&put(one, "some").await.unwrap_err()), Some(406));
+}
+
+#[tokio::test]
 async fn tuples_are_headers_arrays_or_bodies() {
     let broker = Broker::shared();
     if Broker::is_external() {

@@ -3,7 +3,7 @@
 
 use stoa_amqp::ShortString;
 
-use crate::space::Declaration;
+use crate::space::{Declaration, Field};
 
 /// What a queue is set to do. Absent is what RabbitMQ does without the argument. Times are in milliseconds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -61,6 +61,8 @@ pub struct Settings {
 pub struct SpaceTerms {
     /// Indexes that are there from the start (`x-space-index`).
     pub indexes: Vec<Declaration>,
+    /// A tuple replaces a ready one with the same values there (`x-space-key`). Empty: none does.
+    pub key: Vec<Field>,
 }
 
 impl Settings {
@@ -73,7 +75,8 @@ impl Settings {
     /// Whether messages are told apart by a key. There are at most so many keys, and a message with another one is refused.
     #[must_use]
     pub fn has_keys(&self) -> bool {
-        self.last_value_key.is_some() || self.deduplicate_by.is_some()
+        let of_space = self.space.as_ref().is_some_and(|space| !space.key.is_empty());
+        self.last_value_key.is_some() || self.deduplicate_by.is_some() || of_space
     }
 }
 

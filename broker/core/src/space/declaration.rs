@@ -25,6 +25,15 @@ impl Field {
         self.0.short()
     }
 
+    /// The same for the same field in every version.
+    pub(crate) fn octets(self) -> [u8; 8] {
+        self.0.0.to_le_bytes()
+    }
+
+    pub(super) fn id(self) -> FieldId {
+        self.0
+    }
+
     /// The field at `name`, `outer.inner` or `[1].name`.
     fn parse(text: &str, path: &Path<'_>) -> Result<Self, Malformed> {
         let expected = "a field, as order.id or [0]";
@@ -50,6 +59,18 @@ impl Field {
             first = false;
         }
         Ok(Self(id))
+    }
+}
+
+/// The fields of a space's argument `x-space-key`: a text, or an array of several.
+///
+/// # Errors
+/// If it is neither, or names more than [`INDEX_FIELDS_MAX`] fields.
+pub fn key_fields(argument: &Value) -> Result<Vec<Field>, Malformed> {
+    let path = Path::ROOT.field(b"x-space-key");
+    match Declaration::one(argument, &path)? {
+        Declaration::Equal(fields) => Ok(fields.into_vec()),
+        Declaration::Ordered(_) => Err(path.malformed(Subject::Index, "a field, or an array of fields", "a table")),
     }
 }
 

@@ -31,6 +31,7 @@ mod digest;
 mod error;
 mod hash;
 mod index;
+mod key;
 pub mod limits;
 mod number;
 mod owned;
@@ -42,7 +43,7 @@ mod value;
 mod waiters;
 
 pub use body::Format;
-pub use declaration::{Declaration, Field};
+pub use declaration::{Declaration, Field, key_fields};
 pub use digest::Digest;
 pub use error::{Malformed, Subject};
 pub use index::{ENTRY_OCTETS_MAX, Entry, EntryBuf, IndexFull, IndexLimits, LEAVES_MAX, Search, Step, TupleIndex};

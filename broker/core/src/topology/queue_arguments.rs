@@ -5,11 +5,12 @@
 use super::error::{Resource, TopologyError};
 use super::settings::multiplier_percent;
 use super::view::{self, View};
-use crate::space::Declaration;
+use crate::space::{Declaration, key_fields};
 use std::sync::Arc;
 use stoa_amqp::{Table, Value};
 
 pub(super) const TYPE: &str = "x-queue-type";
+pub(super) const SPACE_KEY: &str = "x-space-key";
 pub(super) const SPACE_INDEX: &str = "x-space-index";
 pub(super) const DEAD_LETTER_EXCHANGE: &str = "x-dead-letter-exchange";
 
@@ -43,6 +44,8 @@ enum Check {
     Header,
     /// The indexes of a space.
     Indexes,
+    /// The fields that are the key of a space's tuples.
+    Key,
     /// A text, which needs a dead-letter exchange.
     DeadLetterKey,
     /// One of these texts; if none of them, this error, with the text in place of `{}`.
@@ -50,7 +53,7 @@ enum Check {
 }
 
 /// The arguments that are looked at, in the order in which RabbitMQ looks at them.
-const CHECKS: [(&str, Check); 31] = [
+const CHECKS: [(&str, Check); 32] = [
     ("x-expires", Check::ExpiryNotZero),
     ("x-message-ttl", Check::Expiry),
     (DEAD_LETTER_EXCHANGE, Check::Text),
@@ -100,10 +103,11 @@ const CHECKS: [(&str, Check); 31] = [
     ("x-max-publish-rate", Check::NonNegative),
     ("x-max-publish-bytes-rate", Check::NonNegative),
     (SPACE_INDEX, Check::Indexes),
+    (SPACE_KEY, Check::Key),
 ];
 
 /// The arguments that a second declaration must give as the first did. The queue type is compared apart.
-pub(super) const COMPARED: [&str; 35] = [
+pub(super) const COMPARED: [&str; 36] = [
     "x-expires",
     "x-message-ttl",
     DEAD_LETTER_EXCHANGE,
@@ -135,6 +139,7 @@ pub(super) const COMPARED: [&str; 35] = [
     "x-max-publish-rate",
     "x-max-publish-bytes-rate",
     SPACE_INDEX,
+    SPACE_KEY,
     view::SPACE,
     view::TEMPLATE,
     view::MODE,
@@ -208,7 +213,8 @@ fn refused_by(queue_type: QueueType) -> &'static [&'static str] {
 /// Looks at the values of the known arguments of a new queue of this type.
 pub(super) fn check(queue_type: QueueType, arguments: &Table, resource: &Resource) -> Result<(), TopologyError> {
     let refused = refused_by(queue_type);
-    let is_looked_at = |argument: &str| !refused.contains(&argument) && (argument != SPACE_INDEX || queue_type == QueueType::Space);
+    let is_looked_at =
+        |argument: &str| !refused.contains(&argument) && (![SPACE_INDEX, SPACE_KEY].contains(&argument) || queue_type == QueueType::Space);
     for (argument, check) in CHECKS.iter().filter(|(argument, _)| is_looked_at(argument)) {
         if let Some(value) = arguments.get(argument) {
             check.value(value, arguments).map_err(|why| TopologyError::Argument {
@@ -256,6 +262,7 @@ impl Check {
                 name if (1..=255).contains(&name.len()) => Ok(()),
                 _ => Err("\"expected the name of a header\"".to_owned()),
             },
+            Self::Key => key_fields(value).map(drop).map_err(|error| format!("\"{error}\"")),
             Self::Indexes => Declaration::from_amqp(value).map(drop).map_err(|error| format!("\"{error}\"")),
             Self::Priority => match non_negative(value)? {
                 n if n > 255 => Err(format!("{{max_value_exceeded,{n}}}")),

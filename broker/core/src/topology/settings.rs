@@ -3,9 +3,9 @@
 //! Where both name a value, RabbitMQ decides so: of numbers the lower counts; of texts the argument's, except the overflow of a quorum queue, which
 //! its policy decides. Absurd values, which only an older Stoa can have let in, count as absent.
 
-use super::queue_arguments::{QueueType, SPACE_INDEX};
+use super::queue_arguments::{QueueType, SPACE_INDEX, SPACE_KEY};
 use crate::settings::{DeadLetterTo, Overflow, Retry, RetryOf, Settings, SpaceTerms};
-use crate::space::Declaration;
+use crate::space::{Declaration, key_fields};
 use hashbrown::HashSet;
 use std::sync::Arc;
 use stoa_amqp::{ShortString, Table, Value};
@@ -104,8 +104,10 @@ impl Asked<'_> {
     /// What was found valid when it was declared.
     fn space_terms(&self) -> SpaceTerms {
         let indexes = self.argument(SPACE_INDEX).and_then(|value| Declaration::from_amqp(value).ok());
+        let key = self.argument(SPACE_KEY).and_then(|value| key_fields(value).ok());
         SpaceTerms {
             indexes: indexes.unwrap_or_default(),
+            key: key.unwrap_or_default(),
         }
     }
 

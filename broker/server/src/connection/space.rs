@@ -95,12 +95,21 @@ fn seek_of(arguments: RawTable<'_>, view: Option<&View>) -> Result<(Seek, Option
     Ok((seek, integer("x-lease", 0)?))
 }
 
+/// The header of a tuple that is not to replace another.
+const IF_NONE_MATCH: &str = "x-if-none-match";
+
 /// Whether the tuple of a message is its body, which must lie in its record then.
 ///
 /// # Errors
 /// If it has none that can be read (406).
 pub(super) fn check_tuple(header: &ContentHeader<'_>, body: &[u8]) -> Result<bool, Exception> {
     let properties = Properties::decode(header.properties).unwrap_or_default();
+    let condition = properties.headers.and_then(|headers| headers.get(IF_NONE_MATCH));
+    if condition.is_some_and(|value| value.as_bytes() != Some(b"*")) {
+        let text =
+            format!("header '{IF_NONE_MATCH}': expected \"*\", which puts a tuple in only if there is none with its key (x-space-key)");
+        return Err(Exception::new(ReplyCode::PreconditionFailed, PUBLISH, text));
+    }
     let tuple = Tuple::of_message(&properties, body);
     tuple
         .map(|tuple| tuple.is_body())

@@ -19,12 +19,14 @@ pub(crate) type Key = u128;
 const SEED: (u64, u64) = (0x5374_6f61_206b_6579, 0x6f66_2061_206d_7367);
 
 /// What kind of value follows; never used again for another kind.
-mod kind {
+pub(super) mod kind {
     pub(super) const INTEGER: u8 = 1;
     pub(super) const FLOAT: u8 = 2;
     pub(super) const OCTETS: u8 = 3;
     pub(super) const BOOL: u8 = 4;
     pub(super) const OTHER: u8 = 5;
+    /// The values of several fields of a tuple.
+    pub(in crate::shard::keys) const TUPLE: u8 = 6;
 }
 
 /// The headers of a message.

@@ -8,6 +8,7 @@
 //! - *Last value.* A message replaces the ready one with its key: that is settled, not dead-lettered. One that somebody holds stays with its
 //!   holder, and is settled when it comes back. Until then it is unacked, but for journal and tables it is settled at once: no restart brings
 //!   back what was replaced.
+//! - *Keys of a space* (`x-space-key`). The last value, by fields of the tuples; a tuple that says so is refused instead if its key is there.
 //! - *Deduplication.* A message whose key is there, ready or held, is dropped, and confirmed as if it had been taken in.
 //!
 //! With both, the last value counts. What was in a queue before it was set to do either has its key as soon as it is in memory, the newest one of each; messages
@@ -16,6 +17,7 @@
 mod hash;
 mod list;
 
+use hash::kind;
 pub(crate) use hash::{Key, headers, key_of};
 pub(crate) use list::ChunkKeys;
 
@@ -33,33 +35,49 @@ use crate::shard::fit::split;
 use crate::shard::lane::{Lane, lane_of};
 use crate::shard::limits::body_bytes;
 use crate::shard::queue::{Queue, lane_for};
+use crate::shard::space::tuple_of;
+use crate::space::Field;
 
 /// By what messages are told apart, and what for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rule<'a> {
     LastValue(&'a [u8]),
     Deduplicate(&'a [u8]),
+    /// As the last value, by fields of a space's tuples.
+    Tuple(&'a [Field]),
 }
 
 impl<'a> Rule<'a> {
     pub(crate) fn of(settings: &'a Settings) -> Option<Self> {
+        if let Some(space) = settings.space.as_ref().filter(|space| !space.key.is_empty()) {
+            return Some(Self::Tuple(&space.key));
+        }
         let last_value = settings.last_value_key.as_ref().map(|header| Self::LastValue(header.as_bytes()));
         last_value.or_else(|| Some(Self::Deduplicate(settings.deduplicate_by.as_ref()?.as_bytes())))
     }
 
-    fn header(self) -> &'a [u8] {
+    fn key_of(self, record: Record<'_>) -> Option<Key> {
         match self {
-            Self::LastValue(header) | Self::Deduplicate(header) => header,
+            Self::LastValue(header) | Self::Deduplicate(header) => key_of(record, header),
+            Self::Tuple(fields) => {
+                let mut octets = Vec::new();
+                let has_key = tuple_of(record).ok()?.push_key(fields, &mut octets);
+                has_key.then(|| hash::hash(kind::TUPLE, &octets))
+            }
         }
     }
 
     /// What keys by this rule are listed under: never 0.
     fn tag(self) -> u64 {
-        let kind = match self {
-            Self::LastValue(_) => 101,
-            Self::Deduplicate(_) => 102,
+        let tag = match self {
+            Self::LastValue(header) => hash::hash(101, header),
+            Self::Deduplicate(header) => hash::hash(102, header),
+            Self::Tuple(fields) => {
+                let octets: Vec<u8> = fields.iter().flat_map(|field| field.octets()).collect();
+                hash::hash(103, &octets)
+            }
         };
-        hash::hash(kind, self.header()) as u64 | 1
+        tag as u64 | 1
     }
 }
 
@@ -86,6 +104,15 @@ impl Index {
     }
 }
 
+/// The header by which a tuple is put into a space only if there is none with its key, be it ready or held: its value is the text `*` (as HTTP's `If-None-Match`).
+const IF_NONE_MATCH: &[u8] = b"x-if-none-match";
+
+/// Whether a tuple does not want to replace another.
+fn is_only_if_absent(record: Record<'_>) -> bool {
+    let value = headers(record).and_then(|headers| headers.get(IF_NONE_MATCH));
+    value.is_some_and(|value| value.as_bytes() == Some(b"*"))
+}
+
 /// A chunk goes, and with it all that is in it.
 #[cold]
 pub(crate) fn free_all(queue: QueueId, first: Sequence, keys: &ChunkKeys, common: &mut Common) {
@@ -109,10 +136,14 @@ impl Queue {
             let (one, rest) = split(records, 1);
             records = rest;
             let Some(record) = one.iter().next() else { return };
-            let key = key_of(record, rule.header());
+            let key = rule.key_of(record);
             let owner = key.and_then(|key| common.keys.get(&self.id)?.owners.get(&key).copied());
             match (rule, key, owner) {
                 (Rule::Deduplicate(_), Some(_), Some(_)) => {
+                    record.body_ref().into_iter().for_each(|body| effects.released(body.id));
+                }
+                (Rule::Tuple(_), Some(_), Some(_)) if is_only_if_absent(record) => {
+                    effects.refused(self.id, settings, one, false);
                     record.body_ref().into_iter().for_each(|body| effects.released(body.id));
                 }
                 (_, Some(_), None) if self.has_all_keys(common) => self.refuse(settings, one, effects),
@@ -264,7 +295,7 @@ impl Lane {
             if !chunk.is_resident() {
                 return;
             }
-            let keys = chunk.keys_of(rule.header());
+            let keys = chunk.keys_of(rule);
             let Some(list) = chunk.list_of(rule.tag()) else { return };
             keys.into_iter().for_each(|(place, key)| list.insert(place, key));
         }
@@ -356,11 +387,11 @@ impl Chunk {
     }
 
     /// The keys of its unsettled records, in memory.
-    fn keys_of(&self, header: &[u8]) -> Vec<(u16, Key)> {
+    fn keys_of(&self, rule: Rule<'_>) -> Vec<(u16, Key)> {
         let replaced = self.keys().map_or_else(Bits::default, |keys| keys.replaced);
         let gone = self.settled().union(replaced);
         let live = self.each().filter(|(place, _)| !gone.contains(*place));
-        live.filter_map(|(place, record)| Some((place, key_of(record, header)?))).collect()
+        live.filter_map(|(place, record)| Some((place, rule.key_of(record)?))).collect()
     }
 }
 
@@ -385,7 +416,7 @@ impl Queue {
                     continue;
                 }
                 if chunk.is_resident() {
-                    assert!(keys.iter().eq(chunk.keys_of(rule.header())), "keys are those of the messages");
+                    assert!(keys.iter().eq(chunk.keys_of(rule)), "keys are those of the messages");
                 }
                 listed.extend(keys.iter().map(|(place, key)| (chunk.first.plus(place.into()), key)));
             }

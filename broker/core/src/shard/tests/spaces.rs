@@ -397,6 +397,36 @@ fn the_index_comes_back_after_a_restart() {
 }
 
 #[test]
+fn a_tuple_replaces_the_one_with_its_key() {
+    let argument = Value::from("k");
+    let mut t = space_with(ShardLimits::default(), |settings| {
+        settings.space = Some(SpaceTerms {
+            key: crate::space::key_fields(&argument).expect("a field"),
+            ..SpaceTerms::default()
+        });
+    });
+    t.out(&["a", "b", "a"]);
+    t.expect(&["replaced"]);
+    assert_eq!((t.count(""), t.count(r#"{"k":"a"}"#)), (2, 1));
+    assert_eq!(t.inp(r#"{"k":"a"}"#), Ok(2));
+    // Somebody holds it: when that one comes back there is a newer one.
+    t.out(&["a"]);
+    t.expect(&["replaced"]);
+    assert_eq!(t.inp(r#"{"k":"a"}"#), Ok(3));
+    t.nack_of(9, 2);
+    assert_eq!(t.inp(r#"{"k":"a"}"#), Err(Inquired::End));
+    t.nack_of(9, 3);
+    t.expect_counts(2, 0);
+    // A restart knows the keys.
+    let log = t.collect_log();
+    let mut t = t.restart(&[&log]);
+    t.advance(1000);
+    t.out(&["b", "c"]);
+    t.expect(&["replaced"]);
+    t.expect_counts(3, 0);
+}
+
+#[test]
 fn no_more_may_wait_than_the_limits_allow() {
     let mut t = space_with(
         ShardLimits {
