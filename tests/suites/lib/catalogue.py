@@ -51,6 +51,8 @@ SUITES = {
         suite("php-amqp", "PHP: the amqp extension's tests", scripted, "php_amqp"),
         suite("php-amqplib", "PHP: php-amqplib's functional tests (needs --source php-amqplib=DIR)", scripted, "php_amqplib"),
         suite("anyevent-rabbitmq", "Perl: AnyEvent::RabbitMQ's tests against a broker", scripted, "anyevent", quick=True),
+        suite("mojo-rabbitmq", "Perl: Mojo::RabbitMQ::Client's tests", scripted, "mojo", quick=True),
+        suite("net-amqp-rabbitmq", "Perl: Net::AMQP::RabbitMQ's tests (needs --source net-amqp-rabbitmq=DIR)", scripted, "net_amqp_rabbitmq"),
         suite("amqplib", "Node: amqplib's tests (needs --source amqplib=DIR)", scripted, "amqplib"),
         suite("amqp-client.js", "Node: CloudAMQP's amqp-client (needs --source amqp-client.js=DIR)", node, "amqp_client", default_ports=True),
         suite("rabbitmq-client", "Node: rabbitmq-client (needs --source rabbitmq-client=DIR)", node, "rabbitmq_client", default_ports=True),

@@ -1,5 +1,7 @@
 """Python's frameworks that run over AMQP, and its rarer clients: where the tests of each come from, and how they are told of the broker."""
 
+import os
+
 from .python import HERE, PYTEST, pytest
 
 AMQPSTORM, RABBITPY = "AMQPStorm==3.1.4", "rabbitpy==3.0.2"
@@ -46,7 +48,7 @@ def run_nameko(setting):
     # a proxy that is not here, TLS
     left_out = ["-k", "not toxiproxy and not Disconnect and not ssl and not Ssl and not SSL"]
     patched = ["-p", "eventlet_patched", "--suppress-nameko-eventlet-notification"]
-    return pytest(setting, python, setting.sdist(NAMEKO), ["test"], *patched, *addresses, *left_out, environment={"PYTHONPATH": str(HERE / "standins")})
+    return pytest(setting, python, setting.sdist(NAMEKO), ["test"], *patched, *addresses, *left_out, environment={"PYTHONPATH": str(HERE / "standins"), "PATH": f"{python.parent}:{os.environ['PATH']}"})
 
 
 OSLO_TESTS = (*PYTEST, "fixtures", "testscenarios", "testtools", "oslotest", "pifpaf", "confluent-kafka", "eventlet", "stestr", "setuptools<81", OSLO)

@@ -81,11 +81,46 @@ def prepare_anyevent(setting):
 def run_anyevent(setting):
     address = {"'localhost'": f"'{setting.broker.host}'", "5672": str(setting.broker.port)}
     folder = setting.copy(setting.debian_source("libanyevent-rabbitmq-perl") / "xt", "anyevent", address)
+    return perl(setting, folder, [folder / f"{test}.t" for test in ("04_anyevent", "05_multi_channel", "06_close")])
+
+
+def perl(setting, folder, tests, *options, environment=None):
+    """Runs each test by itself, because of what one of them says a plan is worth only to itself."""
     found = []
-    for test in ("04_anyevent", "05_multi_channel", "06_close"):
-        said = setting.command(["perl", folder / f"{test}.t"], folder, 60)
-        of_test = results.of_tap(said)
+    for test in tests:
+        said = setting.command(["perl", *options, test], folder, 120, environment)
+        name = test.stem
+        of_test = [results.Result(f"{name}: {result.name}", result.outcome, result.detail) for result in results.of_tap(said)]
         if not any(line.startswith("1..") for line in said.splitlines()):
-            of_test.append(results.Result(f"{test} to its end", results.FAILED, said))
+            of_test.append(results.Result(f"{name} to its end", results.FAILED, said))
         found += of_test
     return found
+
+
+def prepare_mojo(setting):
+    setting.need("perl", "perl")
+    setting.need_file("/usr/share/perl5/Mojo/RabbitMQ/Client.pm", "libmojo-rabbitmq-client-perl")
+    setting.debian_source("libmojo-rabbitmq-client-perl")
+
+
+def run_mojo(setting):
+    # its tests of a broker make the address from 127.0.0.1:5672 and the names they use
+    address = {"127.0.0.1:5672": f"{setting.broker.host}:{setting.broker.port}"}
+    folder = setting.copy(setting.debian_source("libmojo-rabbitmq-client-perl") / "t", "mojo", address, "*.t")
+    return perl(setting, folder, sorted(folder.glob("*.t")), environment={"TEST_RMQ": "1"})
+
+
+def prepare_net_amqp_rabbitmq(setting):
+    folder = setting.checkout("net-amqp-rabbitmq")
+    if not (folder / "blib").exists():
+        setting.command(["perl", "Makefile.PL"], folder, check=True)
+        setting.command(["make"], folder, check=True)
+
+
+def run_net_amqp_rabbitmq(setting):
+    """The client is rabbitmq-c with a face for Perl; it is built in the checkout, which needs that submodule."""
+    folder = setting.checkout("net-amqp-rabbitmq")
+    host, port = setting.http().rsplit(":", 1)
+    names = {"MQHOST": setting.broker.host, "MQPORT": str(setting.broker.port), "MQUSERNAME": "guest", "MQPASSWORD": "guest", "MQVHOST": "/", "MQSKIPSSL": "1"}
+    names |= {"MQADMINPROTOCOL": "http", "MQADMINHOST": host, "MQADMINPORT": port}
+    return perl(setting, folder, sorted((folder / "t").glob("*.t")), "-Mblib", environment=names)
