@@ -1,7 +1,7 @@
 //! Publishing, getting, consuming, settling.
 
 use crate::support::raw::{self, Writer};
-use crate::{Answer, NONE, Setting, case, channel, check, connection};
+use crate::{Answer, DURABLE, NONE, Setting, case, channel, check, connection};
 
 #[test]
 fn messages() {
@@ -253,6 +253,25 @@ fn consumers() {
             "getting direct replies",
             |s| s.send(&raw::method(1, 60, 70, |a| a.u16(0).short("amq.rabbitmq.reply-to").u8(1))),
             channel(404, 60, 70, "NOT_FOUND - no queue 'amq.rabbitmq.reply-to' in vhost '/'"),
+        ),
+        case(
+            "getting from a quorum queue with a single active consumer",
+            |s| {
+                let arguments = [
+                    &b"\x0cx-queue-typeS\0\0\0\x06quorum"[..],
+                    b"\x18x-single-active-consumert\x01",
+                ]
+                .concat();
+                let declare = raw::method(1, 50, 10, |a| a.u16(0).short(&s.queue).bits(&DURABLE).table(&arguments));
+                s.raw.call(&declare, 50, 11);
+                s.send(&raw::method(1, 60, 70, |a| a.u16(0).short(&s.queue).u8(0)));
+            },
+            channel(
+                405,
+                60,
+                70,
+                "RESOURCE_LOCKED - cannot obtain access to locked queue '$q' in vhost '/'. basic.get operations are not supported by quorum queues with single active consumer",
+            ),
         ),
         case(
             "a consumer tag used twice on a channel",

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Callable
 
-from . import compiled, erlang, frameworks, node, programs, python, rabbitmq, ruby, scripted
+from . import compiled, erlang, frameworks, native, node, programs, python, rabbitmq, ruby, scripted
 from .setting import Setting
 
 
@@ -48,6 +48,8 @@ SUITES = {
         suite("bunny", "Ruby: Bunny's specs (needs --source bunny=DIR and amq-protocol=DIR)", ruby, "bunny", default_ports=True),
         suite("ruby-amqp", "Ruby: the amqp gem's specs (needs --source evented-spec=DIR)", ruby, "amqp", default_ports=True),
         suite("erlang-amqp_client", "Erlang: the tests of RabbitMQ's own client (needs --source rabbitmq-server=DIR)", erlang, "amqp_client"),
+        suite("rabbitmq-c", "C: rabbitmq-c's test against a broker and its examples", native, "rabbitmq_c", quick=True),
+        suite("simple-amqp-client", "C++: SimpleAmqpClient's tests (needs --source simple-amqp-client=DIR)", native, "simple_amqp_client", default_ports=True),
         suite("php-amqp", "PHP: the amqp extension's tests", scripted, "php_amqp"),
         suite("php-amqplib", "PHP: php-amqplib's functional tests (needs --source php-amqplib=DIR)", scripted, "php_amqplib"),
         suite("anyevent-rabbitmq", "Perl: AnyEvent::RabbitMQ's tests against a broker", scripted, "anyevent", quick=True),

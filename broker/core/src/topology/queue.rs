@@ -67,6 +67,12 @@ impl Queue {
         self.queue_type().name()
     }
 
+    /// Its messages go to its consumers only, and `basic.get` is refused: a quorum queue with a single active consumer, as in RabbitMQ. A classic one allows it.
+    #[must_use]
+    pub fn refuses_get(&self) -> bool {
+        self.arguments.get("x-single-active-consumer") == Some(&Value::Bool(true)) && self.queue_type() == QueueType::Quorum
+    }
+
     /// As an error names it.
     #[must_use]
     pub fn resource(&self) -> Resource {

@@ -297,6 +297,13 @@ impl Open {
         if queue.view.is_some() || queue.is_space() {
             return self.get_tuple(broker, number, &queue, get.no_ack, cause);
         }
+        if queue.refuses_get() {
+            let text = format!(
+                "cannot obtain access to locked {}. basic.get operations are not supported by quorum queues with single active consumer",
+                queue.resource()
+            );
+            return Err(Exception::new(ReplyCode::ResourceLocked, cause, text));
+        }
         let outlet = self.outlet.clone();
         let seen = broker.shard_of(queue.id).progress();
         let outcome = broker.with_shard(queue.id, |shard, effects| {

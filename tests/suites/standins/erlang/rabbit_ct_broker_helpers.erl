@@ -16,6 +16,7 @@ get_node_config(Config, _, Key) ->
         undefined -> exit({skip, {not_here, Key}});
         Value -> Value
     end.
+control_action(Action, _, Arguments) -> exit({skip, {"needs rabbitmqctl", Action, Arguments}}).
 enable_feature_flag(_, _) -> ok.
 test_channel() -> exit({skip, "calls within the broker"}).
 is_feature_flag_enabled(_, _) -> true.
@@ -26,8 +27,9 @@ rabbitmqctl(_, _, ["add_user", User, Password]) -> put_user(User, Password);
 rabbitmqctl(_, _, ["delete_user", User]) -> api(delete, ["users", User]);
 rabbitmqctl(_, _, Arguments) -> exit({skip, {"needs rabbitmqctl", Arguments}}).
 
-rabbitmqctl_list(_, _, ["list_queues" | Columns]) ->
-    [[column(Column, Queue) || Column <- Columns, Column =/= "--no-table-headers"] || Queue <- queues()];
+rabbitmqctl_list(Config, Node, ["list_queues"]) -> rabbitmqctl_list(Config, Node, ["list_queues", "name", "messages"]);
+rabbitmqctl_list(Config, Node, ["list_queues", "--no-table-headers" | Columns]) -> rabbitmqctl_list(Config, Node, ["list_queues" | Columns]);
+rabbitmqctl_list(_, _, ["list_queues" | Columns]) -> [[column(Column, Queue) || Column <- Columns] || Queue <- queues()];
 rabbitmqctl_list(_, _, Arguments) -> exit({skip, {"needs rabbitmqctl", Arguments}}).
 
 column(Column, Queue) ->
@@ -52,7 +54,7 @@ set_policy(Config, Node, Name, Pattern, To, Definition) -> set_policy_in_vhost(C
 set_policy_in_vhost(_, _, VHost, Name, Pattern, To, Definition) -> put_policy("policies", VHost, Name, Pattern, To, Definition).
 set_operator_policy(_, _, Name, Pattern, To, Definition) -> put_policy("operator-policies", <<"/">>, Name, Pattern, To, Definition).
 put_policy(Kind, VHost, Name, Pattern, To, Definition) ->
-    {ok, _} = api(put, [Kind, VHost, Name], #{pattern => Pattern, 'apply-to' => To, definition => maps:from_list(Definition), priority => 0}),
+    {ok, _} = api(put, [Kind, VHost, Name], #{pattern => Pattern, 'apply-to' => To, definition => maps:map(fun(_, Value) -> json(Value) end, maps:from_list(Definition)), priority => 0}),
     ok.
 clear_policy(_, _, Name) -> clear("policies", Name).
 clear_operator_policy(_, _, Name) -> clear("operator-policies", Name).
@@ -105,4 +107,6 @@ api(Method, Path, Body) ->
 
 text(Text) when is_binary(Text) -> binary_to_list(Text);
 text(Text) -> Text.
+json(Value) when is_list(Value) -> list_to_binary(Value);
+json(Value) -> Value.
 bytes(Text) -> iolist_to_binary(Text).

@@ -23,7 +23,7 @@ address(Config) ->
                         {rmq_hostname, os:getenv("STOA_SUITE_HOST")}, {rmq_channel_max, 2047}]).
 
 set_config(Config, Entries) when is_list(Entries) ->
-    lists:foldl(fun({Key, _} = Entry, Set) -> lists:keystore(Key, 1, Set, Entry) end, Config, Entries);
+    lists:foldl(fun(Entry, Set) -> lists:keystore(element(1, Entry), 1, Set, Entry) end, Config, Entries);
 set_config(Config, Entry) -> set_config(Config, [Entry]).
 
 get_config(Config, Key) -> proplists:get_value(Key, Config).
@@ -32,9 +32,12 @@ delete_config(Config, Key) -> proplists:delete(Key, Config).
 merge_app_env(Config, _) -> Config.
 
 testcase_started(Config, _) -> Config.
-testcase_finished(Config, _) -> Config.
+%% What RabbitMQ's leave behind would be in the way of a test that uses the same name for a queue of another type.
+testcase_finished(Config, _) ->
+    rabbit_ct_broker_helpers:rpc(Config, 0, ?MODULE, delete_queues, []),
+    Config.
 testcase_absname(Config, Case) -> testcase_absname(Config, Case, "/").
-testcase_absname(_, Case, _) -> atom_to_list(Case).
+testcase_absname(_, Case, _) -> lists:flatten(io_lib:format("~s", [Case])).
 testcase_number(_, _, Case) -> erlang:phash2(Case, 100).
 
 await_condition(Condition) -> await_condition(Condition, 10000).
