@@ -71,6 +71,16 @@ fn perl_anyevent_rabbitmq() {
 }
 
 #[test]
+fn perl_mojo_rabbitmq() {
+    suite("mojo-rabbitmq");
+}
+
+#[test]
+fn c_rabbitmq_c() {
+    suite("rabbitmq-c");
+}
+
+#[test]
 fn php_amqplib() {
     suite("program-phplib");
 }

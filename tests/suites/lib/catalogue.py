@@ -59,6 +59,7 @@ SUITES = {
         suite("amqp-client.js", "Node: CloudAMQP's amqp-client (needs --source amqp-client.js=DIR)", node, "amqp_client", default_ports=True),
         suite("rabbitmq-client", "Node: rabbitmq-client (needs --source rabbitmq-client=DIR)", node, "rabbitmq_client", default_ports=True),
         suite("rascal", "Node: rascal, on amqplib (needs --source rascal=DIR)", node, "rascal", default_ports=True),
+        suite("elixir-amqp", "Elixir: amqp's tests (needs --source elixir-amqp=DIR)", erlang, "elixir", default_ports=True),
         suite("rabbitmq-server", "Erlang: RabbitMQ's tests of itself, as far as they are a client's (needs --source rabbitmq-server=DIR)", erlang, "broker"),
         suite("rabbitmq-links", "Erlang: shovels and federation links of a RabbitMQ that is started beside the broker", rabbitmq, "links"),
         *[suite(f"program-{name}", about, programs, name, quick=True) for name, about in programs.ABOUT.items()],

@@ -50,6 +50,23 @@ def run_broker(setting):
 prepare_broker = prepare_amqp_client
 
 
+def prepare_elixir(setting):
+    setting.checkout("elixir-amqp")
+    setting.need("mix", "elixir")
+    plugins()
+
+
+def run_elixir(setting):
+    # it takes the Erlang client from Debian's RabbitMQ, and does without the tools of its authors
+    words = {"deps: deps(),": "deps: [],", "test_coverage: [tool: ExCoveralls]": "test_coverage: []"}
+    folder = setting.copy(setting.checkout("elixir-amqp"), "elixir-amqp", words, "mix.exs")
+    shutil.copy(HERE / "standins/elixir/tap_formatter.ex", folder / "lib")
+    environment = {"ERL_LIBS": str(plugins()), "MIX_ENV": "test", "LANG": "C.UTF-8", "ELIXIR_ERL_OPTIONS": "+fnu"}
+    said = setting.command(["mix", "test", "--formatter", "TapFormatter", "--seed", "0"], folder, 600, environment)
+    (setting.scratch / "elixir-amqp.tap").write_text(said)
+    return results.of_tap(said) or [results.Result("mix test", results.FAILED, said)]
+
+
 def common_test(setting, suite, groups=None, helpers=()):
     """Runs a suite with what stands in for RabbitMQ's helpers; without groups all of it."""
     folder = setting.scratch / suite.stem

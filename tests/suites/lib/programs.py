@@ -8,6 +8,7 @@ HERE = Path(__file__).resolve().parents[1] / "programs"
 
 ABOUT = {
     "bunny": "Ruby: Bunny, from Debian",
+    "mono": "C#: RabbitMQ's client for Mono, from Debian",
     "phplib": "PHP: php-amqplib, from Debian",
     "amqplib": "Node: amqplib",
     "rabbitmq_client": "Node: rabbitmq-client",
@@ -33,6 +34,23 @@ def prepare_bunny(setting):
 
 def run_bunny(setting):
     return tap(setting, "bunny", ["ruby", HERE / "bunny.rb"])
+
+
+MONO_CLIENT = "/usr/lib/mono/4.5/RabbitMQ.Client.dll"
+
+
+def prepare_mono(setting):
+    setting.need("mcs", "mono-mcs")
+    setting.need("mono", "mono-runtime")
+    setting.need_file(MONO_CLIENT, "libmono-rabbitmq4.0-cil")
+
+
+def run_mono(setting):
+    program = setting.scratch / "program-mono.exe"
+    said = setting.command(["mcs", "-nowarn:618", f"-out:{program}", f"-r:{MONO_CLIENT}", HERE / "mono.cs"])
+    if not program.exists():
+        return [results.Result("mcs", results.FAILED, said)]
+    return tap(setting, "mono", ["mono", program])
 
 
 def prepare_phplib(setting):
