@@ -257,11 +257,7 @@ fn consumers() {
         case(
             "getting from a quorum queue with a single active consumer",
             |s| {
-                let arguments = [
-                    &b"\x0cx-queue-typeS\0\0\0\x06quorum"[..],
-                    b"\x18x-single-active-consumert\x01",
-                ]
-                .concat();
+                let arguments = [&b"\x0cx-queue-typeS\0\0\0\x06quorum"[..], b"\x18x-single-active-consumert\x01"].concat();
                 let declare = raw::method(1, 50, 10, |a| a.u16(0).short(&s.queue).bits(&DURABLE).table(&arguments));
                 s.raw.call(&declare, 50, 11);
                 s.send(&raw::method(1, 60, 70, |a| a.u16(0).short(&s.queue).u8(0)));
