@@ -139,6 +139,9 @@ fn protocol_header() {
         b"AMQP\x00\x00\x08\x00",
         b"AMQP\x00\x00\x09\x02",
         b"AMQP\x03\x01\x00\x00",
+        // 0-8, which RabbitMQ still speaks: it numbers `connection.close` otherwise and has no arguments for `basic.consume`. What spoke it last is of 2009.
+        b"AMQP\x01\x01\x08\x00",
+        b"AMQP\x01\x01\x09\x01",
         b"GET / HTTP/1.1\r\n\r\n",
         b"\0\0\0\0\0\0\0\0",
     ] {
