@@ -206,6 +206,50 @@ async fn a_key_makes_tuples_replace_each_other_or_not() {
 }
 
 #[tokio::test]
+async fn an_exchange_is_told_of_what_becomes_of_tuples() {
+    let broker = Broker::shared();
+    if Broker::is_external() {
+        return;
+    }
+    let connection = connect(&broker).await;
+    let channel = confirming(&connection).await;
+    let (space, told) = (unique("space"), queue(&channel, "told").await);
+    bind(&channel, &told, "amq.topic", &format!("space.{space}.*")).await;
+    let arguments = [("x-queue-type", string("space")), ("x-notify-exchange", string("amq.topic"))];
+    declare_as(&channel, &space, arguments).await.unwrap();
+    // It is told of its own notifications, too, and does not go on for ever.
+    bind(&channel, &space, "amq.topic", &format!("space.{space}.take")).await;
+    let mut events = consume(
+        &channel,
+        &told,
+        BasicConsumeOptions {
+            no_ack: true,
+            ..Default::default()
+        },
+    )
+    .await;
+    let mut next_event = async || {
+        let event = next(&mut events).await;
+        let word = event.routing_key.as_str().rsplit('.').next().unwrap().to_owned();
+        (word, text(&event))
+    };
+    let tuple = r#"["a"]"#;
+    let of = |event: &str| (event.to_owned(), tuple.to_owned());
+    assert!(out(&channel, &space, tuple).await);
+    assert_eq!(next_event().await, of("write"));
+    let held = get(&channel, &space, BasicGetOptions::default()).await.unwrap();
+    assert_eq!(next_event().await, of("take"));
+    held.nack(REQUEUE).await.unwrap();
+    assert_eq!(next_event().await, of("return"));
+    let properties = BasicProperties::default()
+        .with_content_type("application/json".into())
+        .with_expiration("10".into());
+    publish_with(&channel, "", &space, r#"["b"]"#, properties).await;
+    assert_eq!(next_event().await, ("write".into(), r#"["b"]"#.into()));
+    assert_eq!(next_event().await, ("expire".into(), r#"["b"]"#.into()));
+}
+
+#[tokio::test]
 async fn tuples_are_headers_arrays_or_bodies() {
     let broker = Broker::shared();
     if Broker::is_external() {

@@ -63,6 +63,8 @@ pub struct SpaceTerms {
     pub indexes: Vec<Declaration>,
     /// A tuple replaces a ready one with the same values there (`x-space-key`). Empty: none does.
     pub key: Vec<Field>,
+    /// The exchange that is told of what becomes of its tuples (`x-notify-exchange`).
+    pub notify: Option<ShortString>,
 }
 
 impl Settings {

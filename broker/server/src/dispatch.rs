@@ -8,7 +8,7 @@ use stoa_amqp::ShortString;
 use stoa_core::ids::{BodyId, ConsumerId, OutletId, QueueId, Sequence};
 use stoa_core::record::Records;
 use stoa_core::settings::Settings;
-use stoa_core::shard::{Command, Consumer, Delivery, Effects, Letter, ReturnCause, Shard, StoredChunk, StoredError};
+use stoa_core::shard::{Command, Consumer, Delivery, Effects, Event, Letter, ReturnCause, Shard, StoredChunk, StoredError};
 
 use crate::broker::Broker;
 use crate::letters::{Parcel, Pending};
@@ -281,6 +281,11 @@ impl Effects for ToOutlets<'_, '_> {
         if self.dispatch.confirm != UNCONFIRMED {
             self.dispatch.refused.push(self.dispatch.confirm);
         }
+    }
+
+    fn noted(&mut self, queue: QueueId, event: Event, records: Records<'_>) {
+        let Dispatch { letters, broker, .. } = &mut *self.dispatch;
+        letters.add_note(queue, event, records, &broker.bodies);
     }
 
     fn replaced(&mut self) {

@@ -103,6 +103,32 @@ impl Reason {
     }
 }
 
+/// What became of a tuple of a space.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// It was put in.
+    Write,
+    /// Somebody was given it, and nobody else sees it.
+    Take,
+    /// Whoever had it gave it back, or is gone.
+    Return,
+    /// Its time ran out.
+    Expire,
+}
+
+impl Event {
+    /// The last word of the routing key of its notification.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Write => "write",
+            Self::Take => "take",
+            Self::Return => "return",
+            Self::Expire => "expire",
+        }
+    }
+}
+
 /// Messages that leave their queue for others. They stay in it, neither ready nor unacked, until
 /// [`Command::DeadLettered`](crate::shard::Command::DeadLettered) says that they need not: so a crash in between loses nothing.
 #[derive(Clone, Copy, Debug)]
@@ -151,6 +177,10 @@ pub trait Effects {
     /// The queue is full and takes no more: these records of a publish are not in it. `dead_letter`: they go to its dead-letter exchange all
     /// the same. References to their bodies are [released](Self::released) after this.
     fn refused(&mut self, queue: QueueId, settings: &Arc<Settings>, records: Records<'_>, dead_letter: bool);
+    /// Something became of tuples of a space that tells an exchange of it ([`SpaceTerms::notify`](crate::settings::SpaceTerms::notify)).
+    fn noted(&mut self, queue: QueueId, event: Event, records: Records<'_>) {
+        let _ = (queue, event, records);
+    }
     /// A message has taken the place of an older one (`x-last-value-key`). Until the group commit that collects next is durable, nothing must be
     /// written that the store is asked for from here on: else a crash could lose both.
     fn replaced(&mut self);

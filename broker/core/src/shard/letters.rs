@@ -118,6 +118,9 @@ impl Lane {
     pub(crate) fn leave(&mut self, at: usize, places: Bits, reason: Reason, keep: bool, common: &mut Common, effects: &mut impl Effects) {
         if reason == Reason::Expired {
             self.expired += u64::from(places.count());
+            if self.of_space {
+                self.note_expired(at, places, common, effects);
+            }
         }
         if !keep {
             return self.settle_places(at, places, common, effects);

@@ -62,7 +62,7 @@ mod traffic;
 pub use browse::{ChunkValue, Look, Looked, MessageState, Seen};
 pub use command::{Command, ConsumeError, Counts, DeleteError, GetOutcome, Got, QueueSpec, ReturnCause, ShardLimits};
 pub use consumers::{Activity, Attendance};
-pub use effects::{Consumer, Delivery, Effects, Letter, Reason};
+pub use effects::{Consumer, Delivery, Effects, Event, Letter, Reason};
 pub use histogram::{BUCKETS, Histogram};
 pub use latency::Latency;
 pub use recovery::Restored;

@@ -58,7 +58,7 @@ impl Queue {
         let terms = spec.settings.as_ref().and_then(|settings| settings.space.as_ref());
         let space = terms.map(|terms| {
             lane.of_space = true;
-            common.tuples.insert(spec.id, Tuples::new(&common.limits, &terms.indexes));
+            common.tuples.insert(spec.id, Tuples::new(&common.limits, terms));
             Box::new(Seekers::new(&common.limits))
         });
         Self {
@@ -109,12 +109,21 @@ impl Queue {
     pub(crate) fn publish(&mut self, records: Records<'_>, common: &mut Common, effects: &mut impl Effects) {
         match self.settings.clone() {
             None => self.append(0, records, common),
-            Some(settings) if self.space.is_some() && !self.has_room_for_tuples(common) => self.refuse(&settings, records, effects),
-            Some(settings) if settings.has_keys() => self.publish_keyed(&settings, records, common, effects),
-            Some(settings) if settings.overflow == Overflow::DropHead => self.admit(&settings, records, common),
-            Some(settings) => self.publish_or_refuse(&settings, records, common, effects),
+            Some(settings) if self.space.is_some() => self.publish_tuples(&settings, records, common, effects),
+            Some(settings) => self.publish_set(&settings, records, common, effects),
         }
         self.activate(common);
+    }
+
+    /// Takes a run into a queue that is set to do something.
+    pub(crate) fn publish_set(&mut self, settings: &Arc<Settings>, records: Records<'_>, common: &mut Common, effects: &mut impl Effects) {
+        if settings.has_keys() {
+            self.publish_keyed(settings, records, common, effects);
+        } else if settings.overflow == Overflow::DropHead {
+            self.admit(settings, records, common);
+        } else {
+            self.publish_or_refuse(settings, records, common, effects);
+        }
     }
 
     /// Takes in messages that the queue has room for, or will make room for.

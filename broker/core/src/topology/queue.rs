@@ -256,6 +256,9 @@ impl Topology {
         check_depth(&declare.arguments, &resource)?;
         self.check_exchange_argument(actor, queue_arguments::DEAD_LETTER_EXCHANGE, &declare.arguments, &resource)?;
         let queue_type = QueueType::of(&declare.arguments, &resource)?;
+        if queue_type == QueueType::Space {
+            self.check_exchange_argument(actor, queue_arguments::NOTIFY_EXCHANGE, &declare.arguments, &resource)?;
+        }
         queue_arguments::check(queue_type, &declare.arguments, &resource)?;
         queue_type.check(declare.is_durable(), declare.exclusive, declare.auto_delete, &resource)?;
         let view = queue_type.view(&declare.arguments, &resource)?;

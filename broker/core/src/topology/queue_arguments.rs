@@ -10,6 +10,7 @@ use std::sync::Arc;
 use stoa_amqp::{Table, Value};
 
 pub(super) const TYPE: &str = "x-queue-type";
+pub(super) const NOTIFY_EXCHANGE: &str = "x-notify-exchange";
 pub(super) const SPACE_KEY: &str = "x-space-key";
 pub(super) const SPACE_INDEX: &str = "x-space-index";
 pub(super) const DEAD_LETTER_EXCHANGE: &str = "x-dead-letter-exchange";
@@ -53,7 +54,7 @@ enum Check {
 }
 
 /// The arguments that are looked at, in the order in which RabbitMQ looks at them.
-const CHECKS: [(&str, Check); 32] = [
+const CHECKS: [(&str, Check); 33] = [
     ("x-expires", Check::ExpiryNotZero),
     ("x-message-ttl", Check::Expiry),
     (DEAD_LETTER_EXCHANGE, Check::Text),
@@ -104,10 +105,11 @@ const CHECKS: [(&str, Check); 32] = [
     ("x-max-publish-bytes-rate", Check::NonNegative),
     (SPACE_INDEX, Check::Indexes),
     (SPACE_KEY, Check::Key),
+    (NOTIFY_EXCHANGE, Check::Text),
 ];
 
 /// The arguments that a second declaration must give as the first did. The queue type is compared apart.
-pub(super) const COMPARED: [&str; 36] = [
+pub(super) const COMPARED: [&str; 37] = [
     "x-expires",
     "x-message-ttl",
     DEAD_LETTER_EXCHANGE,
@@ -140,6 +142,7 @@ pub(super) const COMPARED: [&str; 36] = [
     "x-max-publish-bytes-rate",
     SPACE_INDEX,
     SPACE_KEY,
+    NOTIFY_EXCHANGE,
     view::SPACE,
     view::TEMPLATE,
     view::MODE,
@@ -213,8 +216,9 @@ fn refused_by(queue_type: QueueType) -> &'static [&'static str] {
 /// Looks at the values of the known arguments of a new queue of this type.
 pub(super) fn check(queue_type: QueueType, arguments: &Table, resource: &Resource) -> Result<(), TopologyError> {
     let refused = refused_by(queue_type);
-    let is_looked_at =
-        |argument: &str| !refused.contains(&argument) && (![SPACE_INDEX, SPACE_KEY].contains(&argument) || queue_type == QueueType::Space);
+    let is_looked_at = |argument: &str| {
+        !refused.contains(&argument) && (![SPACE_INDEX, SPACE_KEY, NOTIFY_EXCHANGE].contains(&argument) || queue_type == QueueType::Space)
+    };
     for (argument, check) in CHECKS.iter().filter(|(argument, _)| is_looked_at(argument)) {
         if let Some(value) = arguments.get(argument) {
             check.value(value, arguments).map_err(|why| TopologyError::Argument {

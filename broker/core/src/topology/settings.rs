@@ -3,7 +3,7 @@
 //! Where both name a value, RabbitMQ decides so: of numbers the lower counts; of texts the argument's, except the overflow of a quorum queue, which
 //! its policy decides. Absurd values, which only an older Stoa can have let in, count as absent.
 
-use super::queue_arguments::{QueueType, SPACE_INDEX, SPACE_KEY};
+use super::queue_arguments::{NOTIFY_EXCHANGE, QueueType, SPACE_INDEX, SPACE_KEY};
 use crate::settings::{DeadLetterTo, Overflow, Retry, RetryOf, Settings, SpaceTerms};
 use crate::space::{Declaration, key_fields};
 use hashbrown::HashSet;
@@ -108,6 +108,7 @@ impl Asked<'_> {
         SpaceTerms {
             indexes: indexes.unwrap_or_default(),
             key: key.unwrap_or_default(),
+            notify: self.header(NOTIFY_EXCHANGE),
         }
     }
 

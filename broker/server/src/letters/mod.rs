@@ -11,6 +11,7 @@
 //! outbox, and when that is full, publishers to the shard wait.
 
 mod answer;
+mod notes;
 mod post;
 mod replay;
 mod takers;
@@ -30,7 +31,7 @@ use parking_lot::Mutex;
 use stoa_core::ids::{QueueId, Sequence};
 use stoa_core::record::{Record, Records};
 use stoa_core::settings::Settings;
-use stoa_core::shard::{Letter, Reason};
+use stoa_core::shard::{Event, Letter, Reason};
 
 use crate::bodies::Bodies;
 use crate::broker::Broker;
@@ -46,8 +47,7 @@ pub(crate) struct Parcel {
 #[derive(Debug)]
 struct Run {
     queue: QueueId,
-    settings: Arc<Settings>,
-    reason: Reason,
+    errand: Errand,
     /// Where they are in their queue, which waits for an answer. Absent: they were refused, and are in no queue.
     first: Option<Sequence>,
     start: usize,
@@ -55,12 +55,22 @@ struct Run {
     count: u32,
 }
 
+/// What messages are on their way for.
+#[derive(Debug)]
+enum Errand {
+    /// They left the queue, which was set to do this, for that reason.
+    Letter(Arc<Settings>, Reason),
+    /// They are told of, and nothing else.
+    Note(Event),
+}
+
 impl Parcel {
     /// Copies letters. Until they are posted, they have references of their own to bodies that lie apart.
     pub(crate) fn add(&mut self, letter: &Letter<'_>, bodies: &Bodies) {
         self.put(
-            (letter.queue, letter.settings),
-            (letter.reason, Some(letter.first)),
+            letter.queue,
+            Errand::Letter(letter.settings.clone(), letter.reason),
+            Some(letter.first),
             letter.records,
             bodies,
         );
@@ -68,16 +78,15 @@ impl Parcel {
 
     /// Copies messages that a queue did not take.
     pub(crate) fn add_refused(&mut self, queue: QueueId, settings: &Arc<Settings>, records: Records<'_>, bodies: &Bodies) {
-        self.put((queue, settings), (Reason::MaxLength, None), records, bodies);
+        self.put(queue, Errand::Letter(settings.clone(), Reason::MaxLength), None, records, bodies);
     }
 
-    fn put(
-        &mut self,
-        (queue, settings): (QueueId, &Arc<Settings>),
-        (reason, first): (Reason, Option<Sequence>),
-        records: Records<'_>,
-        bodies: &Bodies,
-    ) {
+    /// Copies tuples of a space that an exchange is told of.
+    pub(crate) fn add_note(&mut self, space: QueueId, event: Event, records: Records<'_>, bodies: &Bodies) {
+        self.put(space, Errand::Note(event), None, records, bodies);
+    }
+
+    fn put(&mut self, queue: QueueId, errand: Errand, first: Option<Sequence>, records: Records<'_>, bodies: &Bodies) {
         for body in records.iter().filter_map(Record::body_ref) {
             bodies.retain(body.id, 1, false);
         }
@@ -85,8 +94,7 @@ impl Parcel {
         self.arena.extend_from_slice(records.bytes);
         self.runs.push(Run {
             queue,
-            settings: settings.clone(),
-            reason,
+            errand,
             first,
             start,
             end: self.arena.len(),

@@ -14,7 +14,7 @@ use stoa_core::shard::Reason;
 use stoa_core::topology::{Facts, Inquiry, MessageKey, Queue, RouteTarget, Topology, delay_ms};
 
 use super::answer::{Answer, Offer};
-use super::{Parcel, Pending, Run};
+use super::{Errand, Parcel, Pending, Run};
 use crate::broker::Broker;
 use crate::deduplication::Claim;
 use crate::shards::{Job, Op, Receipt, UNCONFIRMED};
@@ -33,7 +33,7 @@ pub(super) struct Post<'b> {
     /// Of the letter at hand.
     pub(super) targets: Vec<RouteTarget>,
     /// Of the letter at hand.
-    claims: Vec<Claim>,
+    pub(super) claims: Vec<Claim>,
     /// The queues that have taken the letter at hand before.
     took: Vec<QueueId>,
 }
@@ -47,12 +47,12 @@ pub(crate) struct Content<'a> {
 }
 
 /// What exchanges want to know of a letter.
-struct Asked<'p> {
-    broker: &'p Broker,
-    header: &'p [u8],
+pub(super) struct Asked<'p> {
+    pub(super) broker: &'p Broker,
+    pub(super) header: &'p [u8],
     /// A letter that must arrive is not looked at as a duplicate: there would be nobody to keep it.
-    even_twice: bool,
-    claims: &'p mut Vec<Claim>,
+    pub(super) even_twice: bool,
+    pub(super) claims: &'p mut Vec<Claim>,
 }
 
 impl Inquiry for Asked<'_> {
@@ -144,8 +144,12 @@ impl<'b> Post<'b> {
 impl Post<'_> {
     /// Letters that come from one queue; the first is the parcel's `letter`-th.
     fn run(&mut self, topology: &Topology, run: &Run, parcel: &Parcel, first_letter: u32) {
-        let to = run.settings.dead_letter.as_ref();
-        let at_least_once = run.reason != Reason::Due && to.is_some_and(|to| to.at_least_once);
+        let (settings, reason) = match &run.errand {
+            Errand::Letter(settings, reason) => (settings, *reason),
+            Errand::Note(event) => return self.notes(topology, run, parcel, *event),
+        };
+        let to = settings.dead_letter.as_ref();
+        let at_least_once = reason != Reason::Due && to.is_some_and(|to| to.at_least_once);
         let source = topology.queue_by_id(run.queue);
         for (record, letter) in parcel.records(run).iter().zip(first_letter..) {
             self.targets.clear();
@@ -155,7 +159,7 @@ impl Post<'_> {
                 _ => Vec::new(),
             };
             let must_arrive = at_least_once.then_some(letter);
-            let taken = match (run.reason, &source, to) {
+            let taken = match (reason, &source, to) {
                 (Reason::Due, ..) => self.delayed(topology, run.queue, record),
                 (reason, Some(source), Some(to)) => self.dead(topology, (source, to), reason, record, must_arrive),
                 // The queue is gone, and with it what was in it.

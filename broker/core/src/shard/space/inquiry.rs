@@ -155,11 +155,6 @@ impl Queue {
         }
     }
 
-    /// Whether the index has room for more.
-    pub(crate) fn has_room_for_tuples(&self, common: &Common) -> bool {
-        common.tuples.get(&self.id).is_none_or(|tuples| tuples.index.has_room().is_ok())
-    }
-
     fn may_inquire(&self) -> bool {
         self.space.is_some() && !self.is_paused()
     }

@@ -5,6 +5,7 @@
 //! | `tuples.rs` | the index of a space's tuples, and which of them arrived or came back and were not announced yet |
 //! | `seekers.rs` | the consumers of a space: who waits, who searches, who cannot take more |
 //! | `turn.rs` | dispatch: arrivals to those who wait, searches of those who came later |
+//! | `notes.rs` | what an exchange is told of |
 //! | `inquiry.rs` | those who do not wait: `basic.get`, counts, and whoever walks over matching tuples |
 //!
 //! A space has one lane. Every ready tuple is *skipped* there (see `groups`): below the cursor and out of any order, so that each can be taken by
@@ -16,6 +17,7 @@
 //! arrived for whoever waits. A tuple that comes back is announced again, marked redelivered: a reader that follows may see it twice.
 
 mod inquiry;
+mod notes;
 mod seekers;
 mod tuples;
 mod turn;

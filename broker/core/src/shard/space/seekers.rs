@@ -119,6 +119,8 @@ pub(crate) struct Seekers {
     loading: Vec<ConsumerId>,
     /// Announcements that wait for a chunk.
     pub(crate) late: Vec<Sequence>,
+    /// Notes of tuples that came back, which wait for a chunk.
+    pub(crate) late_returns: Vec<Sequence>,
     /// Those that wait only for what others hold.
     pub(crate) for_held: BTreeSet<ConsumerId>,
     exclusive: bool,

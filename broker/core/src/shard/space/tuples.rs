@@ -4,13 +4,14 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use crate::ids::{QueueId, Sequence};
+use crate::settings::SpaceTerms;
 use crate::shard::ShardLimits;
 use crate::shard::bits::Bits;
 use crate::shard::chunk::Chunk;
 use crate::shard::common::Common;
 use crate::shard::lane::Lane;
 use crate::shard::space::tuple_of;
-use crate::space::{Declaration, Digest, Entry, TupleIndex};
+use crate::space::{Digest, Entry, TupleIndex};
 
 /// What is known of a space's tuples beside its lane.
 #[derive(Debug)]
@@ -20,6 +21,9 @@ pub(crate) struct Tuples {
     pub(crate) awaited: bool,
     /// To be announced, in this order.
     pub(crate) fresh: VecDeque<Sequence>,
+    /// An exchange is told of what becomes of tuples; of the return of these it was not yet.
+    pub(crate) notifies: bool,
+    pub(crate) came_back: Vec<Sequence>,
     /// A tuple that was held is not any more, since somebody looked.
     pub(crate) loosened: bool,
     /// Chunks that were loaded for somebody who has not looked at them yet: they stay in memory.
@@ -31,13 +35,15 @@ pub(crate) struct Tuples {
 const WANTED_MAX: usize = 8;
 
 impl Tuples {
-    pub(crate) fn new(limits: &ShardLimits, declarations: &[Declaration]) -> Self {
+    pub(crate) fn new(limits: &ShardLimits, terms: &SpaceTerms) -> Self {
         let mut index = TupleIndex::new(limits.tuples);
-        declarations.iter().for_each(|declaration| index.declare(declaration));
+        terms.indexes.iter().for_each(|declaration| index.declare(declaration));
         Self {
             index,
             awaited: false,
             fresh: VecDeque::new(),
+            notifies: terms.notify.is_some(),
+            came_back: Vec::new(),
             loosened: false,
             wanted: VecDeque::new(),
             digest: Digest::default(),
@@ -151,6 +157,9 @@ impl Lane {
             self.skipped_again.insert(start, end);
             for sequence in (start.0..end.0).map(Sequence) {
                 tuples.index.give_back(sequence);
+                if tuples.notifies {
+                    tuples.came_back.push(sequence);
+                }
                 tuples.announce(sequence);
             }
         }

@@ -6,7 +6,7 @@ use crate::shard::bits::Bits;
 use crate::shard::chunk::state;
 use crate::shard::common::Common;
 use crate::shard::dispatch::OVERHEAD_BYTES;
-use crate::shard::effects::{Delivery, Effects};
+use crate::shard::effects::{Delivery, Effects, Event};
 use crate::shard::queue::Queue;
 use crate::shard::space::seekers::{Seekers, Why};
 use crate::shard::space::{Inquiry, tuple_of};
@@ -27,6 +27,7 @@ pub(super) enum Found {
 impl Queue {
     /// As [`turn`](Self::turn), in a space.
     pub(crate) fn turn_space(&mut self, mut budget: u32, common: &mut Common, effects: &mut impl Effects) -> u32 {
+        self.note_returned(common, effects);
         let mut digest = Digest::default();
         while budget > 0 {
             budget -= 1;
@@ -50,8 +51,11 @@ impl Queue {
     pub(crate) fn is_busy_space(&self, space: &Seekers, common: &Common) -> bool {
         let tuples = common.tuples.get(&self.id);
         !space.searching.is_empty()
-            || tuples
-                .is_some_and(|tuples| !tuples.fresh.is_empty() || tuples.loosened && !space.for_held.is_empty() && space.late.is_empty())
+            || tuples.is_some_and(|tuples| {
+                !tuples.fresh.is_empty()
+                    || !tuples.came_back.is_empty()
+                    || tuples.loosened && !space.for_held.is_empty() && space.late.is_empty()
+            })
     }
 
     /// Whether what arrives is to be announced.
@@ -68,11 +72,12 @@ impl Queue {
     pub(crate) fn space_loaded(&mut self, common: &mut Common) {
         if let (Some(space), Some(tuples)) = (&mut self.space, common.tuples.get_mut(&self.id)) {
             tuples.fresh.extend(space.loaded());
+            tuples.came_back.append(&mut space.late_returns);
         }
     }
 
     /// Whether a tuple is ready and in memory; if it is on disk it is asked for. `None`: it is not ready, or cannot be had.
-    fn at_hand(&mut self, sequence: Sequence, common: &mut Common, effects: &mut impl Effects) -> Option<bool> {
+    pub(super) fn at_hand(&mut self, sequence: Sequence, common: &mut Common, effects: &mut impl Effects) -> Option<bool> {
         loop {
             let lane = self.lanes.current_mut();
             if !lane.is_skipped(sequence) {
@@ -408,6 +413,9 @@ impl Queue {
 
     /// A ready tuple went out to a taker.
     pub(super) fn take_out(&mut self, sequence: Sequence, no_ack: bool, common: &mut Common, effects: &mut impl Effects) {
+        if self.notifies(common) {
+            self.note_one(Event::Take, sequence, effects);
+        }
         if let Some(tuples) = common.tuples.get_mut(&self.id) {
             tuples.index.hold(sequence);
         }
