@@ -42,6 +42,7 @@ async fn queues_are_listed_with_their_counts() {
     }
     let overview = json(broker.http(), "/api/overview");
     assert_eq!(overview["object_totals"]["queues"], 1, "{overview}");
+    assert_eq!(overview["object_totals"]["exchanges"], 7, "the default one counts: {overview}");
     assert_eq!(overview["object_totals"]["connections"], 1, "{overview}");
     assert_eq!(overview["queue_totals"]["messages"], 5, "{overview}");
 }

@@ -52,6 +52,8 @@ async fn unacked_messages_are_listed_with_their_holders() {
             held["age_ms"].as_u64().unwrap() < 60_000 && held["since"].as_u64().unwrap() > 1_600_000_000_000,
             "{held}"
         );
+        let connection = held["connection"].as_str().unwrap().replace(' ', "%20").replace('>', "%3E");
+        ok(&broker, "GET", &format!("/api/connections/{connection}"), "");
     }
     assert_eq!(all.get("next"), None);
     let (mut pages, mut from) = (Vec::new(), String::new());

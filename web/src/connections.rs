@@ -17,14 +17,10 @@ use crate::nodes::milliseconds;
 use crate::query::Query;
 use crate::samples::{Ages, Of};
 use crate::tables::to_json;
-use crate::{Api, Site};
+use crate::{Api, Site, names};
 
-/// How a connection is called: both of its ends.
-pub(crate) fn name(view: &ConnectionView) -> String {
-    match (view.peer, view.local) {
-        (Peer::Ip(peer), Some(local)) => format!("{peer} -> {local}"),
-        _ => format!("unix:{}", view.id),
-    }
+fn name(view: &ConnectionView) -> String {
+    names::connection(view.peer, view.local, view.id)
 }
 
 fn ends(view: &ConnectionView) -> (String, u16, String, u16) {

@@ -341,9 +341,10 @@ impl Broker {
             .unwrap_or_default()
     }
 
+    /// Default exchanges count, as in RabbitMQ.
     fn exchange_count(&self) -> usize {
         let topology = &self.topology.read().topology;
-        topology.vhosts().map(|vhost| topology.exchanges(vhost).count()).sum()
+        topology.vhosts().map(|vhost| topology.exchanges(vhost).count() + 1).sum()
     }
 
     /// Whether there is such a virtual host.

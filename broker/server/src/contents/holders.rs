@@ -1,6 +1,7 @@
 //! Who holds which message of a queue, and since when.
 
 use std::cmp::Ordering;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
@@ -10,7 +11,6 @@ use stoa_core::ids::{ConnectionId, ConsumerId, DeliveryTag, Millis, QueueId, Seq
 
 use super::{Asker, ContentsError};
 use crate::broker::Broker;
-use crate::connection::Presence;
 use crate::outlet::ChannelOut;
 use crate::transport::Peer;
 
@@ -21,6 +21,8 @@ pub struct HolderView {
     pub connection: ConnectionId,
     /// Its client's address.
     pub peer: Peer,
+    /// The broker's own end of it; none over a Unix socket.
+    pub local: Option<SocketAddr>,
     /// The user it logged in as.
     pub user: String,
     /// The channel.
@@ -106,7 +108,8 @@ impl Broker {
                     let tags = &*tags.get_or_insert_with(|| tags_of(out));
                     f(&run, &|| HolderView {
                         connection,
-                        peer: peer_of(&presence),
+                        peer: presence.peer,
+                        local: presence.local,
                         user: user.clone(),
                         channel,
                         consumer_tag: run.what.consumer.and_then(|consumer| tags.get(&consumer).cloned()),
@@ -115,10 +118,6 @@ impl Broker {
             }
         }
     }
-}
-
-fn peer_of(presence: &Presence) -> Peer {
-    presence.peer
 }
 
 fn tags_of(out: &ChannelOut) -> HashMap<ConsumerId, ShortString> {
@@ -226,6 +225,7 @@ mod tests {
                 let holder = || HolderView {
                     connection: ConnectionId(1),
                     peer: Peer::Unix,
+                    local: None,
                     user: String::new(),
                     channel: 1,
                     consumer_tag: None,
