@@ -15,7 +15,7 @@ use crate::tables::from_json;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Field {
     pub(crate) name: &'static str,
-    /// Its JSON type: `string`, `boolean`, `integer`, `object`, `array`, or `any`.
+    /// Its JSON type: `string`, `boolean`, `integer`, `object`, `objects` or `strings` (arrays of these), `array`, or `any`.
     pub(crate) kind: &'static str,
     pub(crate) required: bool,
 }

@@ -20,16 +20,16 @@ use crate::{Site, bindings, exchanges, names, parameters, policies, topic_permis
 
 /// The parts of a document.
 pub(crate) const DEFINITIONS: &[Field] = &[
-    optional("users", "array"),
-    optional("vhosts", "array"),
-    optional("permissions", "array"),
-    optional("topic_permissions", "array"),
-    optional("parameters", "array"),
-    optional("global_parameters", "array"),
-    optional("policies", "array"),
-    optional("exchanges", "array"),
-    optional("queues", "array"),
-    optional("bindings", "array"),
+    optional("users", "objects"),
+    optional("vhosts", "objects"),
+    optional("permissions", "objects"),
+    optional("topic_permissions", "objects"),
+    optional("parameters", "objects"),
+    optional("global_parameters", "objects"),
+    optional("policies", "objects"),
+    optional("exchanges", "objects"),
+    optional("queues", "objects"),
+    optional("bindings", "objects"),
 ];
 
 fn head() -> Map<String, Value> {

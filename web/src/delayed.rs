@@ -10,32 +10,22 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use serde_json::{Value, json};
-use stoa_server::Asker;
+use stoa_server::{Asker, Broker};
 
 use crate::Site;
 use crate::auth::Caller;
 use crate::body::{Field, Octets, required};
-use crate::contents::{Encoding, Refusal, failure, id_of_path, in_turn, show_page, wanted};
+use crate::contents::{in_turn, page};
 use crate::failure::Failure;
+use crate::picks::id_of_path;
 use crate::query::Query;
+use crate::refusal::{Refusal, failure};
 
 /// For how long a message is held back from now on.
 pub(crate) const DELAY: &[Field] = &[required("delay_ms", "integer")];
 
-pub(crate) async fn list(
-    State(api): Site,
-    caller: Caller,
-    Path((vhost, name)): Path<(String, String)>,
-    query: Query,
-) -> Result<Json<Value>, Refusal> {
-    let (wanted, encoding) = (wanted(&query)?, Encoding::of(&query)?);
-    let user = caller.user;
-    let page = in_turn(&api.broker, move |broker| {
-        let (user, vhost) = (&*user, &*vhost);
-        broker.delayed(Asker { user, vhost }, &name, &wanted)
-    })
-    .await?;
-    Ok(Json(show_page(&page, encoding)))
+pub(crate) async fn list(State(api): Site, caller: Caller, Path(of): Path<(String, String)>, query: Query) -> Result<Json<Value>, Refusal> {
+    page(&api, caller, of, &query, Broker::delayed).await
 }
 
 pub(crate) async fn remove(
@@ -43,7 +33,7 @@ pub(crate) async fn remove(
     caller: Caller,
     Path((vhost, name, id)): Path<(String, String, String)>,
 ) -> Result<StatusCode, Refusal> {
-    let id = id_of_path(&id).await?;
+    let id = id_of_path(&id)?;
     let (user, vhost) = (&*caller.user, &*vhost);
     let removed = api.broker.remove_delayed(Asker { user, vhost }, &name, id).await;
     removed.map(|()| StatusCode::NO_CONTENT).map_err(failure)
@@ -55,7 +45,7 @@ pub(crate) async fn put_off(
     Path((vhost, name, id)): Path<(String, String, String)>,
     Octets(body): Octets,
 ) -> Result<Json<Value>, Refusal> {
-    let id = id_of_path(&id).await?;
+    let id = id_of_path(&id)?;
     let body: Value = serde_json::from_slice(&body).map_err(|_| Failure::bad_request("not_json"))?;
     let delay_ms = body.get("delay_ms").and_then(Value::as_u64);
     let delay_ms = delay_ms.ok_or_else(|| Failure::bad_request("delay_ms should be a number of milliseconds"))?;

@@ -6,7 +6,7 @@
 //! server -> outside (headers, trailing slashes, CORS) -> routes -> auth::guard -> a handler in the file of its resource -> listing
 //! ```
 //!
-//! To add a route: a line in `routes.rs`, and a handler, with what it takes and answers, in the file of its resource.
+//! To add a route: a line in `routes/`, and a handler, with what it takes and answers, in the file of its resource.
 
 mod assets;
 mod attempts;
@@ -35,10 +35,12 @@ mod overview;
 mod parameters;
 mod pause;
 mod percent;
+mod picks;
 mod policies;
 mod properties;
 mod query;
 mod queues;
+mod refusal;
 mod route;
 mod routes;
 mod samples;

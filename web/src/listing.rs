@@ -50,7 +50,8 @@ struct Page {
 }
 
 const PAGE_SIZE: u64 = 100;
-const PAGE_SIZE_MAX: u64 = 500;
+/// Rows of a page at most.
+pub(crate) const PAGE_SIZE_MAX: u64 = 500;
 /// Rows between two turns of others.
 const TURN_ROWS: usize = 64;
 /// What a compiled filter may take, in octets.

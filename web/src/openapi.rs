@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use crate::auth::Access;
 use crate::body::Field;
+use crate::listing::PAGE_SIZE_MAX;
 use crate::route::Route;
 use crate::routes;
 
@@ -51,6 +52,11 @@ pub(crate) fn document(routes: &[Route]) -> Value {
                         "filtered_count": {"type": "integer"}, "item_count": {"type": "integer"}, "total_count": {"type": "integer"},
                     },
                 },
+                "Check": {
+                    "type": "object",
+                    "required": ["status", "reason"],
+                    "properties": {"status": {"type": "string", "enum": ["failed"]}, "reason": {"type": "string"}},
+                },
                 "List": {"type": "array", "items": {"type": "object"}},
             },
         },
@@ -59,24 +65,17 @@ pub(crate) fn document(routes: &[Route]) -> Value {
 
 fn operation(route: &Route) -> Value {
     let mut parameters: Vec<Value> = names(route.path)
-        .map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string", "minLength": 1}}))
+        .map(|name| json!({"name": name, "in": "path", "required": true, "schema": of_path(name)}))
         .collect();
     if route.is_list {
-        let query = [
-            ("page", "integer", "Which page, from 1"),
-            ("page_size", "integer", "How many a page, at most 500"),
-            ("name", "string", "Only those whose name has this in it"),
-            ("use_regex", "boolean", "The name is a regular expression"),
-            ("sort", "string", "The field to sort by"),
-            ("sort_reverse", "boolean", "The largest first"),
-            ("columns", "string", "Only these fields, with commas between"),
-        ];
-        parameters.extend(
-            query
-                .iter()
-                .map(|(name, kind, text)| json!({"name": name, "in": "query", "description": text, "schema": {"type": kind}})),
-        );
+        parameters.extend(of_lists());
     }
+    parameters.extend(
+        route
+            .query
+            .iter()
+            .map(|field| json!({"name": field.name, "in": "query", "required": field.required, "schema": of_kind(field.kind)})),
+    );
     let mut operation = json!({
         "operationId": operation_id(route),
         "summary": route.summary,
@@ -90,7 +89,8 @@ fn operation(route: &Route) -> Value {
         _ => json!([{"basic": []}, {"session": []}]),
     };
     if let Some(fields) = route.body {
-        operation["requestBody"] = json!({"content": {"application/json": {"schema": schema(fields)}}});
+        let required = fields.iter().any(|field| field.required);
+        operation["requestBody"] = json!({"required": required, "content": {"application/json": {"schema": schema(fields)}}});
     }
     operation
 }
@@ -100,6 +100,43 @@ fn names(path: &str) -> impl Iterator<Item = &str> {
     path.split('/')
         .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
         .map(|name| name.trim_start_matches('*'))
+}
+
+/// What a part of a path may be.
+fn of_path(name: &str) -> Value {
+    match name {
+        "kind" => json!({"type": "string", "enum": ["q", "e"]}),
+        "unit" => json!({"type": "string", "enum": ["days", "weeks", "months", "years"]}),
+        "within" | "port" => json!({"type": "integer", "minimum": 0}),
+        _ => json!({"type": "string", "minLength": 1}),
+    }
+}
+
+/// The parameters of lists.
+fn of_lists() -> impl Iterator<Item = Value> {
+    let number = |most: u64| json!({"type": "integer", "minimum": 1, "maximum": most});
+    let (text, truth) = (json!({"type": "string"}), json!({"type": "boolean"}));
+    [
+        ("page", number(1 << 31), "Which page, from 1"),
+        ("page_size", number(PAGE_SIZE_MAX), "How many a page"),
+        ("pagination", truth.clone(), "Pages, even if none is named"),
+        ("name", text.clone(), "Only those whose name has this in it"),
+        ("use_regex", truth.clone(), "The name is a regular expression"),
+        ("sort", text.clone(), "The field to sort by"),
+        ("sort_reverse", truth, "The largest first"),
+        ("columns", text, "Only these fields, with commas between"),
+    ]
+    .into_iter()
+    .map(|(name, schema, text)| json!({"name": name, "in": "query", "description": text, "schema": schema}))
+}
+
+fn of_kind(kind: &str) -> Value {
+    match kind {
+        "any" => json!({}),
+        "objects" => json!({"type": "array", "items": {"type": "object"}}),
+        "strings" => json!({"type": "array", "items": {"type": "string"}}),
+        kind => json!({"type": kind}),
+    }
 }
 
 fn operation_id(route: &Route) -> String {
@@ -112,23 +149,29 @@ fn operation_id(route: &Route) -> String {
 }
 
 fn schema(fields: &[Field]) -> Value {
-    let property = |field: &Field| {
-        let schema = match field.kind {
-            "any" => json!({}),
-            "array" => json!({"type": "array"}),
-            kind => json!({"type": kind}),
-        };
-        (field.name.to_owned(), schema)
-    };
+    let property = |field: &Field| (field.name.to_owned(), of_kind(field.kind));
     let properties: Map<_, _> = fields.iter().map(property).collect();
     let required: Vec<_> = fields.iter().filter(|field| field.required).map(|field| field.name).collect();
     json!({"type": "object", "properties": properties, "required": required})
 }
 
+/// What a page of the dashboard is, by its path; the API speaks JSON.
+fn content_type(path: &str) -> &'static str {
+    match path {
+        "/" | "/cli" => "text/html; charset=utf-8",
+        "/icon.svg" => "image/svg+xml",
+        path if path.starts_with("/api") => "application/json",
+        _ => "*/*",
+    }
+}
+
 fn responses(route: &Route) -> Value {
-    let error =
-        |text: &str| json!({"description": text, "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}});
-    let content = |schema: Value| json!({"description": "As asked for", "content": {"application/json": {"schema": schema}}});
+    let said = |text: &str, schema: &str| {
+        let schema = format!("#/components/schemas/{schema}");
+        json!({"description": text, "content": {"application/json": {"schema": {"$ref": schema}}}})
+    };
+    let error = |text: &str| said(text, "Error");
+    let content = |schema: Value| json!({"description": "As asked for", "content": {content_type(route.path): {"schema": schema}}});
     let mut responses = Map::new();
     let list = json!({"oneOf": [{"$ref": "#/components/schemas/List"}, {"$ref": "#/components/schemas/Page"}]});
     match route.method {
@@ -145,6 +188,13 @@ fn responses(route: &Route) -> Value {
         }
         _ => drop(responses.insert("204".into(), json!({"description": "Done"}))),
     }
+    // Stoa's own: what came of it, and whose the message is that somebody else has.
+    if route.method != "get" && !route.query.is_empty() || route.method == "put" && route.path.ends_with("/delayed/{id}") {
+        responses.insert("200".into(), content(json!({})));
+    }
+    if route.method != "get" && route.path.ends_with("/{id}") {
+        responses.insert("409".into(), error("Somebody has the message"));
+    }
     responses.insert("400".into(), error("The request makes no sense"));
     if route.access != Access::Public || route.path == "/api/login" {
         responses.insert("401".into(), error("Not logged in, or not allowed"));
@@ -155,7 +205,13 @@ fn responses(route: &Route) -> Value {
         responses.insert("403".into(), error("The token of the session is missing"));
         responses.insert("413".into(), error("The body is too large"));
     }
-    responses.insert("503".into(), error("Not in order, or the store has failed"));
+    let is_check = route.path.contains("/health") || route.path.contains("/aliveness");
+    let down = if is_check {
+        said("Not in order", "Check")
+    } else {
+        error("The store has failed")
+    };
+    responses.insert("503".into(), down);
     Value::Object(responses)
 }
 

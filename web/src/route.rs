@@ -1,4 +1,4 @@
-//! What a route is: method, path, who may, and what the OpenAPI document says of it. The list of all is in `routes.rs`.
+//! What a route is: method, path, who may, and what the OpenAPI document says of it. The list of all is in `routes`.
 
 use std::sync::Arc;
 
@@ -19,6 +19,8 @@ pub(crate) struct Route {
     pub(crate) summary: &'static str,
     /// It takes the parameters of lists: pages, filter, sort, columns.
     pub(crate) is_list: bool,
+    /// The parameters of its query, beside those of lists.
+    pub(crate) query: &'static [Field],
     /// The fields of its request's body; `None`: it takes none.
     pub(crate) body: Option<&'static [Field]>,
     handler: MethodRouter<Arc<Api>>,
@@ -36,9 +38,16 @@ impl Route {
             access,
             summary,
             is_list: false,
+            query: &[],
             body: None,
             handler: on(filter, handler),
         }
+    }
+
+    /// It takes these parameters in its query.
+    pub(crate) fn asks(mut self, query: &'static [Field]) -> Self {
+        self.query = query;
+        self
     }
 
     /// It takes a body with these fields.

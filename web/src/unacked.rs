@@ -5,11 +5,17 @@ use axum::extract::{Path, State};
 use serde_json::{Value, json};
 use stoa_server::{Asker, Millis, Sequence, UnackedView};
 
-use crate::Site;
 use crate::auth::Caller;
-use crate::contents::{Refusal, in_turn, wanted};
+use crate::body::{Field, optional};
+use crate::contents::in_turn;
 use crate::failure::Failure;
+use crate::picks::wanted;
 use crate::query::Query;
+use crate::refusal::Refusal;
+use crate::{Site, names};
+
+/// Which of them.
+pub(crate) const PAGE: &[Field] = &[optional("from", "string"), optional("count", "integer")];
 
 pub(crate) async fn list(
     State(api): Site,
@@ -47,7 +53,7 @@ pub(crate) fn unacked(message: &UnackedView, now: Option<Millis>) -> Value {
         "id": message.sequence.to_string(),
         "delivery_tag": message.delivery_tag.0,
         "since": message.since.0,
-        "connection": holder.peer.to_string(),
+        "connection": names::connection(holder.peer, holder.local, holder.connection),
         "connection_id": holder.connection.0,
         "peer_address": holder.peer.to_string(),
         "user": holder.user,

@@ -27,7 +27,7 @@ pub(crate) const USER: &[Field] = &[
 ];
 
 /// Whom to delete.
-pub(crate) const USERS: &[Field] = &[required("users", "array")];
+pub(crate) const USERS: &[Field] = &[required("users", "strings")];
 
 /// What a user may do.
 pub(crate) const PERMISSION: &[Field] = &[
