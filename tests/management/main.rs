@@ -8,6 +8,7 @@ mod support;
 mod definitions;
 mod logins;
 mod messages;
+mod permissions;
 mod rabbitmqadmin;
 mod resources;
 mod tools;
