@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Callable
 
-from . import compiled, erlang, frameworks, native, node, programs, python, rabbitmq, ruby, scripted
+from . import compiled, erlang, frameworks, management, native, node, programs, python, rabbitmq, ruby, scripted
 from .setting import Setting
 
 
@@ -62,6 +62,9 @@ SUITES = {
         suite("elixir-amqp", "Elixir: amqp's tests (needs --source elixir-amqp=DIR)", erlang, "elixir", default_ports=True),
         suite("rabbitmq-server", "Erlang: RabbitMQ's tests of itself, as far as they are a client's (needs --source rabbitmq-server=DIR)", erlang, "broker"),
         suite("rabbitmq-links", "Erlang: shovels and federation links of a RabbitMQ that is started beside the broker", rabbitmq, "links"),
+        suite("rabbitmqadmin", "HTTP API: the tests of rabbitmqadmin 2, every command of it", management, "admin"),
+        suite("rabbitmq-http-client", "HTTP API: the tests of the Rust crate rabbitmq_http_client", management, "client"),
+        suite("schemathesis", "HTTP API: requests made up from its OpenAPI document", management, "schemathesis"),
         *[suite(f"program-{name}", about, programs, name, quick=True) for name, about in programs.ABOUT.items()],
     ]
 }
