@@ -60,7 +60,8 @@ pub fn output(command: &mut Command) -> Output {
     output.unwrap()
 }
 
-fn or_skip<T>(found: Option<T>, missing: &str) -> Option<T> {
+/// What was found; without it the test is skipped, or fails where everything has to be there.
+pub fn or_skip<T>(found: Option<T>, missing: &str) -> Option<T> {
     if found.is_none() {
         assert!(std::env::var("STOA_TEST_TOOLS").as_deref() != Ok("required"), "{missing}");
         println!("skipped: {missing}");

@@ -31,7 +31,8 @@ async function call(method, path, body, signal) {
   }
   if (answer.ok) return answer.status === 204 || answer.status === 201 && answer.headers.get('content-length') === '0' ? null : parse(answer);
   const said = await parse(answer).catch(() => null);
-  if (answer.status === 401 && path !== '/api/login') onLogout();
+  // The same status says that this user may not do something: that is no reason to ask for the password again.
+  if (answer.status === 401 && said?.reason === 'Not_Authorized' && path !== '/api/login') onLogout();
   throw new Refused(answer.status, said?.reason || said?.error || `${method} ${path} was answered with ${answer.status}`);
 }
 

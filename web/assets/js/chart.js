@@ -12,7 +12,12 @@ function resolved(name) {
   return value;
 }
 
-const CLOCK = { hour: '2-digit', minute: '2-digit', hour12: false };
+const MINUTES = { hour: '2-digit', minute: '2-digit', hour12: false };
+const SECONDS = { ...MINUTES, second: '2-digit' };
+/** Seconds between marks of the time axis: those that fit first. */
+const STEPS = [5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600];
+/** Times as they stand below: with seconds only if the marks are closer than a minute. */
+const clock = (_, times) => times.map((at) => new Date(at * 1000).toLocaleTimeString([], times[1] - times[0] < 60 ? SECONDS : MINUTES));
 
 /**
  * A chart of the series `[{label, value(row)...}]`. `format` writes a value. Call `draw(times, columns)` with times in seconds and a column of numbers a series.
@@ -31,7 +36,7 @@ export function chart(label, series, format) {
       ...size(),
       cursor: { points: { size: 6 }, drag: { x: false, y: false } },
       scales: { y: { range: (_, low, high) => [0, Math.max(high * 1.08, 1)] } },
-      axes: [{ ...axis, values: (_, ticks) => ticks.map((at) => new Date(at * 1000).toLocaleTimeString([], CLOCK)) }, { ...axis, size: 64, values: (_, ticks) => ticks.map(format) }],
+      axes: [{ ...axis, size: 26, space: 70, incrs: STEPS, values: clock }, { ...axis, size: 64, values: (_, ticks) => ticks.map(format) }],
       series: [
         { value: (_, at) => (at == null ? '' : new Date(at * 1000).toLocaleTimeString()) },
         ...series.map((name, index) => ({
@@ -59,7 +64,10 @@ export function chart(label, series, format) {
       }
       shown = theme;
       // The newest values stand below, until somebody points at others.
-      if (plot.cursor.left < 0 || plot.cursor.left === undefined) plot.setLegend({ idx: times.length - 1 });
+      // A new plot clears them once more when it is first painted.
+      const newest = () => plot && !(plot.cursor.left >= 0) && plot.setLegend({ idx: plot.data[0].length - 1 });
+      newest();
+      setTimeout(newest);
     },
     clear() {
       plot?.destroy();

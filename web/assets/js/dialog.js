@@ -5,10 +5,15 @@ import { toast } from './toast.js';
 
 let names = 0;
 
-/** An input with its label: `{name, label, type, value, options, hint, required, placeholder}`. */
+/**
+ * An input with its label: `{name, label, type, value, options, hint, required, placeholder, says}`. `says` is an expression on what the broker answers: a
+ * refusal that fits is shown at this field.
+ */
 function field(spec) {
   const id = `field-${names++}`;
-  const common = { id, name: spec.name, required: spec.required, placeholder: spec.placeholder, 'aria-describedby': spec.hint ? `${id}-hint` : false };
+  const common = { id, name: spec.name, required: spec.required, placeholder: spec.placeholder, 'aria-describedby': `${id}-hint ${id}-problem` };
+  const hint = spec.hint ? h('small', { id: `${id}-hint` }, spec.hint) : null;
+  const problem = h('small.problem', { id: `${id}-problem`, role: 'alert', hidden: true });
   let input;
   if (spec.type === 'select') {
     input = h('select', common, spec.options.map((option) => {
@@ -18,18 +23,44 @@ function field(spec) {
   } else if (spec.type === 'textarea') {
     input = h('textarea', { ...common, spellcheck: 'false' }, spec.value ?? '');
   } else if (spec.type === 'checkbox') {
-    return h('div.field.inline', {}, h('input', { ...common, type: 'checkbox', checked: !!spec.value }), h('label', { for: id }, spec.label),
-      spec.hint ? h('small', { id: `${id}-hint` }, spec.hint) : null);
+    return h('div.field.inline', {}, h('input', { ...common, type: 'checkbox', checked: !!spec.value }), h('label', { for: id }, spec.label), hint, problem);
   } else {
     input = h('input', { ...common, type: spec.type ?? 'text', value: spec.value ?? '', min: spec.min, max: spec.max, autocomplete: spec.autocomplete ?? 'off', list: spec.list });
   }
-  return h('div.field', {}, h('label', { for: id }, spec.label), input, spec.hint ? h('small', { id: `${id}-hint` }, spec.hint) : null);
+  return h('div.field', {}, h('label', { for: id }, spec.label), input, hint, problem);
+}
+
+/** Something is wrong with what stands in a field. */
+export class Wrong extends Error {
+  constructor(field, message) {
+    super(message);
+    this.field = field;
+  }
+}
+
+/** Shows an error at its field, or at the first whose `says` fits; false if there is none. */
+function showAtField(form, fields, error) {
+  const spec = fields.flat().find(({ name, says }) => name === error.field || says?.test(error.message));
+  const input = spec && form.elements.namedItem(spec.name);
+  if (!input) return false;
+  const problem = form.querySelector(`[id="${input.id}-problem"]`);
+  fill(problem, error.message);
+  problem.hidden = false;
+  input.setAttribute('aria-invalid', 'true');
+  input.focus();
+  return true;
+}
+
+function clearProblems(form) {
+  for (const problem of form.querySelectorAll('.problem')) problem.hidden = true;
+  for (const input of form.querySelectorAll('[aria-invalid]')) input.removeAttribute('aria-invalid');
 }
 
 function valuesOf(form, fields) {
   const values = {};
   for (const { name, type } of fields.flat()) {
-    const input = form.elements[name];
+    // A field may be called as a property of the collection is: length, item.
+    const input = form.elements.namedItem(name);
     values[name] = type === 'checkbox' ? input.checked : type === 'number' ? (input.value === '' ? undefined : Number(input.value)) : input.value;
   }
   return values;
@@ -54,15 +85,17 @@ export function ask({ title, text, fields = [], action, danger = false, act, don
     form.addEventListener('submit', async (event) => {
       event.preventDefault();
       submit.disabled = true;
-      problem.hidden = true;
+      clearProblems(form);
       try {
         const answer = await act(valuesOf(form, fields));
         finished = true;
         dialog.close();
         if (done) toast(typeof done === 'function' ? done(answer) : done);
       } catch (error) {
-        fill(problem, error.message);
-        problem.hidden = false;
+        if (!showAtField(form, fields, error)) {
+          fill(problem, error.message);
+          problem.hidden = false;
+        }
       }
       submit.disabled = false;
     });
@@ -76,12 +109,14 @@ export function ask({ title, text, fields = [], action, danger = false, act, don
   });
 }
 
-/** What somebody typed as JSON, or an error that says where it is wrong. */
-export function json(text, name) {
+/** What somebody typed as a JSON object into that field, or an error that says where it is wrong. */
+export function json(text, field) {
   if (text.trim() === '') return {};
   try {
-    return JSON.parse(text);
+    const value = JSON.parse(text);
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value;
   } catch (error) {
-    throw new Error(`${name}: not valid JSON (${error.message})`);
+    throw new Wrong(field, `not valid JSON: ${error.message}`);
   }
+  throw new Wrong(field, 'not a JSON object: {"name": value}');
 }

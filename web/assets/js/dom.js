@@ -23,12 +23,16 @@ function append(element, children) {
   }
 }
 
-/** Puts children in place of what an element had. */
+/** Puts children in place of what an element had. If the focus was on one of them, it is on the one that has its place now. */
 export function fill(element, ...children) {
+  const at = targets(element).indexOf(document.activeElement);
   element.replaceChildren();
   append(element, children);
+  if (at >= 0) targets(element)[at]?.focus({ preventScroll: true });
   return element;
 }
+
+const targets = (element) => [...element.querySelectorAll('a[href], button, input, select, textarea, [tabindex]')];
 
 /** A link to a page of the dashboard, its parts percent-encoded. */
 export function to(...parts) {

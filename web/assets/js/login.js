@@ -15,7 +15,7 @@ export function loginPage(brand, then, said) {
     button.disabled = true;
     problem.hidden = true;
     try {
-      then(await login(name.value, password.value));
+      await then(await login(name.value, password.value));
     } catch (error) {
       fill(problem, error.status === 401 ? 'User and password do not fit, or this user may not log in from here.' : error.message);
       problem.hidden = false;
@@ -23,5 +23,5 @@ export function loginPage(brand, then, said) {
     }
     button.disabled = false;
   });
-  return h('div.login', {}, form);
+  return h('div.login', { role: 'main' }, h('h1.visually-hidden', {}, 'Log in to Stoa'), form);
 }

@@ -1,10 +1,11 @@
 // The dashboard begins here: who is logged in, which page is shown, and what is around it.
 
 import * as api from './api.js';
-import { fill, h, to } from './dom.js';
+import { badge, fill, h, to } from './dom.js';
 import { brief } from './format.js';
 import { loginPage } from './login.js';
 import { interval, poll } from './poll.js';
+import { learn, onlyReads } from './rights.js';
 import { pages } from './pages/index.js';
 import { applyTheme, remember, setting } from './settings.js';
 import { toast } from './toast.js';
@@ -30,7 +31,7 @@ function shell(user) {
   const live = h('span.live', { role: 'status' }, 'connecting');
   const links = new Map();
   const counts = new Map();
-  const side = h('div.side', { id: 'side' }, brand(), h('nav', { 'aria-label': 'Pages' }, pages.filter((page) => page.group).map((page, index, all) => {
+  const side = h('header.side', { id: 'side' }, brand(), h('nav', { 'aria-label': 'Pages' }, pages.filter((page) => page.group).map((page, index, all) => {
     const number = h('span.count');
     counts.set(page.count, number);
     const link = h('a', { href: to(page.name) }, h('span', {}, page.title), number);
@@ -38,7 +39,7 @@ function shell(user) {
     if (page.may && !page.may(user)) return null;
     return [index === 0 || all[index - 1].group !== page.group ? h('h2', {}, page.group) : null, link];
   })), h('div.foot', {},
-    h('div.row', {}, h('span', { title: (user.tags ?? []).join(', ') }, user.name), h('button.quiet.small', { type: 'button', onclick: leave }, 'Log out')),
+    h('div.row', {}, h('span', { title: (user.tags ?? []).join(', ') }, user.name, onlyReads() ? [' ', badge('read only', '', 'no permissions in any virtual host')] : null), h('button.quiet.small', { type: 'button', onclick: leave }, 'Log out')),
     h('label.row', {}, 'Theme', h('select', {
       'aria-label': 'Theme', onchange: (event) => {
         remember('theme', event.target.value);
@@ -58,15 +59,15 @@ function shell(user) {
     side.classList.toggle('open', open);
     menu.setAttribute('aria-expanded', String(open));
   }
-  const node = h('span.soft.small');
+  const node = h('span.soft.small.hide-small');
   fill(root, h('a.skip', { href: '#main', onclick: (event) => { event.preventDefault(); main.focus(); } }, 'Skip to content'),
-    h('div.shell', {}, side, h('div.content', {}, h('div.top', {}, menu, live, node, h('span.spacer'), h('label', {}, h('span.hide-small', {}, 'Refresh'), refresh)), main)));
+    h('div.shell', {}, side, h('div.content', {}, h('section.top', { 'aria-label': 'State' }, menu, live, node, h('span.spacer'), h('label', {}, h('span.hide-small', {}, 'Refresh'), refresh)), main)));
 
   function told(error) {
     if (!error) {
       live.className = 'live';
       live.textContent = interval() ? 'live' : 'paused';
-    } else if (error.status !== 401) {
+    } else {
       live.className = 'live lost';
       live.textContent = error.message;
     }
@@ -94,13 +95,20 @@ function shell(user) {
     document.title = `${parts.at(-1) ?? page.title} · Stoa`;
     const signal = current.signal;
     fill(main);
+    main.setAttribute('aria-busy', 'true');
     const context = { main, parts, user, signal, saw };
     const ask = page.show(context);
     refreshNow = poll(ask, signal, (error) => {
-      if (error?.status === 404 && main.childElementCount <= 1) fill(main, h('div.card', {}, h('h1', {}, 'Not here'), h('p', {}, `${parts.at(-1) ?? name}: ${error.message}`)));
+      main.setAttribute('aria-busy', 'false');
+      if (error?.status === 404 && parts.length) return instead('Not here', `${parts.at(-1)}: ${error.message}`);
+      if (error?.status === 401) return instead('Not for this user', `${user.name} may not see this: ${error.message}.`);
       told(error);
     });
     window.scrollTo(0, 0);
+    function instead(title, text) {
+      current.abort();
+      fill(main, h('section.card', { role: 'alert' }, h('h1', {}, title), h('p', {}, text), h('p', {}, h('a', { href: to('overview') }, 'To the overview'))));
+    }
   }
   window.onhashchange = () => {
     show();
@@ -114,12 +122,17 @@ async function leave() {
   start();
 }
 
+async function enter(session) {
+  await learn(session);
+  shell(session);
+}
+
 function start() {
   current?.abort();
   window.onhashchange = null;
-  api.session().then(shell, (error) => {
+  api.session().then(enter, (error) => {
     if (error.status !== 401 && error.status !== 0) toast(error.message, true);
-    fill(root, loginPage(brand(), shell, error.status === 0 ? error.message : ''));
+    fill(root, loginPage(brand(), enter, error.status === 0 ? error.message : ''));
     root.querySelector('input')?.focus();
   });
 }

@@ -37,11 +37,12 @@ export function listing({ path, columns, caption, empty = 'Nothing here yet.', s
   }), 'regex');
   const element = h('section.table', { 'aria-label': caption },
     search || actions.length ? h('div.bar', {}, search ? [filter, regex] : null, h('span.spacer'), actions) : null,
-    h('div.scroll', {}, h('table', {}, h('caption.visually-hidden', {}, caption), h('thead', {}, head), body)), below);
+    scrolling(h('table', {}, h('caption.visually-hidden', {}, caption), h('thead', {}, head), body)), below);
 
   function drawHead() {
     fill(head, columns.map((column) => {
       const sorted = column.sort && column.sort === state.sort;
+      if (column.name === '') return h('td');
       const direction = sorted ? (state.descending ? 'descending' : 'ascending') : column.sort ? 'none' : false;
       return h('th', { scope: 'col', class: classes(column), 'aria-sort': direction }, column.sort ? h('button', {
         type: 'button', onclick: () => {
@@ -54,7 +55,6 @@ export function listing({ path, columns, caption, empty = 'Nothing here yet.', s
       }, column.name) : column.name);
     }));
   }
-  const classes = (column) => [column.number && 'number', column.small === false && 'hide-small', column.isName && 'name'].filter(Boolean).join(' ') || false;
 
   function drawBelow(answer) {
     const pages = Math.max(1, answer.page_count);
@@ -67,7 +67,7 @@ export function listing({ path, columns, caption, empty = 'Nothing here yet.', s
       `${count(from)} to ${count(from + answer.items.length - (from ? 1 : 0))} of ${count(answer.filtered_count)}`,
       answer.filtered_count < answer.total_count ? ` (${count(answer.total_count)} in all)` : '',
       h('span.spacer'),
-      h('label.check', {}, 'rows', h('select', {
+      h('label.check.hide-small', {}, 'rows', h('select', {
         onchange: (event) => {
           state.size = Number(event.target.value);
           remember('page', state.size);
@@ -95,35 +95,31 @@ export function listing({ path, columns, caption, empty = 'Nothing here yet.', s
       throw error;
     });
     if (!answer || turn !== wanted) return;
-    // A button that somebody is about to press stays where it is.
-    const focused = body.contains(document.activeElement) ? rowOf(document.activeElement) : null;
     fill(body, answer.items.length
       ? answer.items.map((row) => h('tr', {}, columns.map((column) => h('td', { class: classes(column) }, column.value(row)))))
       : h('tr', {}, h('td.empty', { colspan: columns.length }, state.name ? `No name contains “${state.name}”.` : empty)));
-    if (focused) refocus(focused);
     drawBelow(answer);
-  }
-  function rowOf(element) {
-    const row = element.closest('tr');
-    const targets = [...row.querySelectorAll('a, button')];
-    return { row: row.rowIndex - 1, target: targets.indexOf(element) };
-  }
-  function refocus({ row, target }) {
-    body.rows[row]?.querySelectorAll('a, button')[target]?.focus({ preventScroll: true });
   }
 
   drawHead();
   return { element, refresh };
 }
 
+const classes = (column) => [column.number && 'number', column.small === false && 'hide-small', column.isName && 'name', column.name === '' && 'acts'].filter(Boolean).join(' ') || false;
+
+/** What is too wide is scrolled; by keyboard too, if nothing in it takes the focus. */
+export function scrolling(table) {
+  return h('div.scroll', { tabindex: table.querySelector('a[href], button') ? false : 0 }, table);
+}
+
 /** A table of rows that are all here. */
 export function plain({ caption, columns, rows, empty = 'Nothing here.', actions = [] }) {
   return h('section.table', { 'aria-label': caption },
     h('div.bar', {}, h('h2', {}, caption), h('span.spacer'), actions),
-    h('div.scroll', {}, h('table', {}, h('caption.visually-hidden', {}, caption),
-      h('thead', {}, h('tr', {}, columns.map((column) => h('th', { scope: 'col', class: column.number ? 'number' : false }, column.name)))),
+    scrolling(h('table', {}, h('caption.visually-hidden', {}, caption),
+      h('thead', {}, h('tr', {}, columns.map((column) => (column.name === '' ? h('td') : h('th', { scope: 'col', class: classes(column) }, column.name))))),
       h('tbody', {}, rows.length
-        ? rows.map((row) => h('tr', {}, columns.map((column) => h('td', { class: column.number ? 'number' : column.isName ? 'name' : false }, column.value(row)))))
+        ? rows.map((row) => h('tr', {}, columns.map((column) => h('td', { class: classes(column) }, column.value(row)))))
         : h('tr', {}, h('td.empty', { colspan: columns.length }, empty))))));
 }
 

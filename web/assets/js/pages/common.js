@@ -2,7 +2,7 @@
 
 import * as api from '../api.js';
 import { badge, h, to } from '../dom.js';
-import { ask } from '../dialog.js';
+import { Wrong, ask } from '../dialog.js';
 
 /** The head of a page. */
 export function head(title, ...rest) {
@@ -16,7 +16,7 @@ export function headOf(title, parent, parentTitle, ...rest) {
 
 export const queueLink = (vhost, name) => h('a', { href: to('queue', vhost, name) }, name);
 export const exchangeLink = (vhost, name) => h('a', { href: to('exchange', vhost, name === '' ? 'amq.default' : name) }, name === '' ? '(default)' : name);
-export const connectionLink = (name) => h('a', { href: to('connection', name) }, name);
+export const connectionLink = (name, text = name) => h('a', { href: to('connection', name) }, text);
 
 /** A button that changes something. */
 export const action = (text, act, kind = '') => h('button', { type: 'button', class: kind || false, onclick: act }, text);
@@ -67,11 +67,11 @@ export async function vhostNames(signal) {
   return answer.map(({ name }) => name);
 }
 
-/** Key-value lines (`name = value`) as arguments: numbers, true, false and JSON are taken for what they are. */
+/** Key-value lines (`name = value`) of the field `arguments`: numbers, true, false and JSON are taken for what they are. */
 export function parseArguments(text) {
   const pairs = text.split('\n').map((line) => line.trim()).filter(Boolean).map((line) => {
     const at = line.search(/[=:]/);
-    if (at < 1) throw new Error(`Arguments: “${line}” is not of the form name = value`);
+    if (at < 1) throw new Wrong('arguments', `“${line}” is not of the form name = value`);
     return [line.slice(0, at).trim(), parsed(line.slice(at + 1).trim())];
   });
   return Object.fromEntries(pairs);

@@ -3,23 +3,29 @@
 import * as api from '../api.js';
 import { badge, facts, figures, fill, h, to } from '../dom.js';
 import { ago, bytes, count, detailRate, rate, time } from '../format.js';
+import { is, isNamed } from '../rights.js';
 import { listing } from '../table.js';
 import { toast } from '../toast.js';
 import { action, connectionLink, head, headOf } from './common.js';
 import { ask } from '../dialog.js';
 
 const STATES = { running: 'good', blocked: 'bad', blocking: 'bad', flow: 'warn', closing: 'warn' };
+/** By the name that its client gives it, if it does. */
+function named(connection) {
+  const given = connection.client_properties?.connection_name;
+  return given ? [connectionLink(connection.name, given), h('div.soft.small.nowrap', {}, connection.name)] : connectionLink(connection.name);
+}
+
 const state = (connection) => badge(connection.state ?? 'running', STATES[connection.state] ?? '');
 
 export function connections({ main, signal, saw }) {
   const table = listing({
     key: 'connections', path: '/api/connections', caption: 'connections', signal, empty: 'No client is connected.',
     columns: [
-      { name: 'Connection', isName: true, sort: 'name', value: (connection) => [connectionLink(connection.name), connection.client_properties?.connection_name ? h('div.soft.small', {}, connection.client_properties.connection_name) : null] },
+      { name: 'Connection', isName: true, sort: 'name', value: named },
       { name: 'User', sort: 'user', value: (connection) => connection.user },
       { name: 'Virtual host', sort: 'vhost', small: false, value: (connection) => connection.vhost },
-      { name: 'State', sort: 'state', value: state },
-      { name: 'TLS', small: false, value: (connection) => (connection.ssl ? badge('TLS', 'good') : '') },
+      { name: 'State', sort: 'state', value: (connection) => [state(connection), connection.ssl ? [' ', badge('TLS', 'good')] : null] },
       { name: 'Client', small: false, value: (connection) => [connection.client_properties?.product, connection.client_properties?.version].filter(Boolean).join(' ') },
       { name: 'Channels', number: true, sort: 'channels', value: (connection) => count(connection.channels) },
       { name: 'From client', number: true, sort: 'recv_oct_details.rate', value: (connection) => `${bytes(detailRate(connection, 'recv_oct') ?? 0)}/s` },
@@ -49,6 +55,8 @@ async function close(name) {
 export function connection({ main, parts, signal, saw }) {
   const [name] = parts;
   const marks = h('span');
+  const end = action('Close', () => close(name), 'danger');
+  end.hidden = true;
   const totals = h('div');
   const about = h('section.card');
   const client = h('section.card');
@@ -64,11 +72,12 @@ export function connection({ main, parts, signal, saw }) {
       { name: 'Delivered', number: true, value: (channel) => rate(detailRate(channel.message_stats, 'deliver_get') ?? 0) },
     ],
   });
-  fill(main, headOf(name, 'connections', 'Connections', marks, action('Close', () => close(name), 'danger')), totals, h('div.columns', {}, about, client), h('h2', {}, 'Channels'), channels.element);
+  fill(main, headOf(name, 'connections', 'Connections', marks, end), totals, h('div.columns', {}, about, client), h('h2', {}, 'Channels'), channels.element);
   return async () => {
     const [now, overview] = await Promise.all([api.get(api.path('connections', name), {}, signal), api.get('/api/overview', {}, signal), channels.refresh()]);
     saw(overview);
     fill(marks, state(now));
+    end.hidden = !is('administrator') && !isNamed(now.user);
     fill(totals, figures([
       ['from client', `${bytes(detailRate(now, 'recv_oct') ?? 0)}/s`], ['to client', `${bytes(detailRate(now, 'send_oct') ?? 0)}/s`], ['channels', count(now.channels)],
       ['received', bytes(now.recv_oct)], ['sent', bytes(now.send_oct)],

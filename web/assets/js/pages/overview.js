@@ -4,6 +4,7 @@ import * as api from '../api.js';
 import { chart, samples } from '../chart.js';
 import { facts, figures, fill, h } from '../dom.js';
 import { brief, bytes, count, detailRate, duration, rate } from '../format.js';
+import { scrolling } from '../table.js';
 import { head, queueLink } from './common.js';
 
 const RATES = [['publish', 'published'], ['deliver_get', 'delivered'], ['ack', 'acknowledged'], ['return_unroutable', 'returned']];
@@ -70,9 +71,9 @@ function drawNeeds(element, now) {
 
 function drawGrowing(element, { largest = [] }) {
   fill(element, h('h2', {}, 'Largest queues'), largest.length
-    ? h('table', {}, h('caption.visually-hidden', {}, 'Largest queues'), h('thead', {}, h('tr', {}, ['Queue', 'Messages', 'Change', 'Consumers'].map((name, i) => h('th', { scope: 'col', class: i ? 'number' : false }, name)))),
+    ? scrolling(h('table', {}, h('caption.visually-hidden', {}, 'Largest queues'), h('thead', {}, h('tr', {}, ['Queue', 'Messages', 'Change', 'Consumers'].map((name, i) => h('th', { scope: 'col', class: i ? 'number' : false }, name)))),
       h('tbody', {}, largest.map((queue) => h('tr', {}, h('td.name', {}, queueLink(queue.vhost, queue.name)), h('td.number', {}, count(queue.messages)),
-        h('td.number', {}, `${queue.rate > 0 ? '+' : ''}${rate(queue.rate)}`), h('td.number', {}, count(queue.consumers))))))
+        h('td.number', {}, `${queue.rate > 0 ? '+' : ''}${rate(queue.rate)}`), h('td.number', {}, count(queue.consumers)))))))
     : h('p.soft', {}, 'All queues are empty.'));
 }
 

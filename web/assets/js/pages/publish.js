@@ -12,10 +12,10 @@ export async function publishForm({ vhost, exchange, key = '', fixed = false }) 
       ...(fixed ? [] : [{ name: 'routing_key', label: 'Routing key', value: key }]),
       { name: 'payload', label: 'Body', type: 'textarea' },
       [{ name: 'content_type', label: 'Content type', placeholder: 'application/json' }, { name: 'persistent', label: 'Persistent', type: 'checkbox', value: true }],
-      { name: 'properties', label: 'Further properties', type: 'textarea', placeholder: '{"headers": {"x-delay": 1000}, "priority": 3}', hint: 'JSON' },
+      { name: 'properties', label: 'Further properties', type: 'textarea', placeholder: '{"headers": {"x-delay": 1000}, "priority": 3}', hint: 'JSON', says: /propert/ },
     ],
     async act({ routing_key: typed, payload, content_type: type, persistent, properties }) {
-      const given = json(properties, 'Further properties');
+      const given = json(properties, 'properties');
       const answer = await api.post(api.path('exchanges', vhost, exchange) + '/publish', {
         routing_key: fixed ? key : typed, payload, payload_encoding: 'string',
         properties: { delivery_mode: persistent ? 2 : 1, ...(type && { content_type: type }), ...given },

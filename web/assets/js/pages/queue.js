@@ -3,15 +3,17 @@
 import * as api from '../api.js';
 import { chart, samples } from '../chart.js';
 import { badge, facts, figures, fill, h, to } from '../dom.js';
-import { ask } from '../dialog.js';
 import { brief, bytes, count, detailRate, duration, rate, time } from '../format.js';
-import { plain } from '../table.js';
+import { may, mayGovern } from '../rights.js';
+import { plain, scrolling } from '../table.js';
 import { toast } from '../toast.js';
 import { bindingTable } from './bindings.js';
-import { action, changed, connectionLink, destroy, features, headOf } from './common.js';
-import { browse } from './messages.js';
+import { action, change, changed, connectionLink, destroy, features, headOf } from './common.js';
+import { browse, moveTo } from './messages.js';
 import { publishForm } from './publish.js';
 
+/** Messages that are named because somebody holds them the longest. */
+const HELD = 5;
 const RATES = [['publish', 'in'], ['deliver_get', 'out'], ['ack', 'acknowledged'], ['redeliver', 'redelivered']];
 
 export function queue({ main, parts, signal, saw }) {
@@ -19,6 +21,7 @@ export function queue({ main, parts, signal, saw }) {
   const where = api.path('queues', vhost, name);
   const state = h('span');
   const pause = action('Pause', () => setPaused(), '');
+  const reads = may('read', vhost, name);
   const totals = h('div');
   const backlog = chart(`Messages in ${name}`, ['ready', 'unacknowledged'], brief);
   const flow = chart(`Messages a second of ${name}`, RATES.map(([, text]) => text), rate);
@@ -40,22 +43,22 @@ export function queue({ main, parts, signal, saw }) {
   }
 
   fill(main, headOf(name, 'queues', 'Queues', state,
-    action('Publish', () => publishForm({ vhost, exchange: 'amq.default', key: name, fixed: true })),
-    pause,
-    action('Move all', () => move(vhost, name, where)),
-    action('Purge', () => destroy({ title: `Purge ${name}?`, text: 'All ready messages are deleted. Those that consumers hold stay.', action: 'Purge', path: () => `${where}/contents`, done: `${name} is empty.` }), 'danger'),
-    action('Delete', () => destroy({
+    may('write', vhost, 'amq.default') ? action('Publish', () => publishForm({ vhost, exchange: 'amq.default', key: name, fixed: true })) : null,
+    mayGovern(vhost) ? pause : null,
+    reads ? action('Move all', () => move(vhost, name, where)) : null,
+    reads ? action('Purge', () => destroy({ title: `Purge ${name}?`, text: 'All ready messages are deleted. Those that consumers hold stay.', action: 'Purge', path: () => `${where}/contents`, done: `${name} is empty.` }), 'danger') : null,
+    may('configure', vhost, name) ? action('Delete', () => destroy({
       title: `Delete ${name}?`, text: 'The queue, its bindings and all its messages are gone after this.', path: ({ unused, empty }) => `${where}?${new URLSearchParams({ ...(unused && { 'if-unused': true }), ...(empty && { 'if-empty': true }) })}`,
       fields: [[{ name: 'empty', label: 'only if it is empty', type: 'checkbox' }, { name: 'unused', label: 'only if nobody consumes', type: 'checkbox' }]], done: `${name} is gone.`, leaveTo: to('queues'),
-    }), 'danger')),
+    }), 'danger') : null),
   totals,
   h('div.columns', {}, h('section.card', {}, h('h2', {}, 'Backlog'), backlog.element), h('section.card', {}, h('h2', {}, 'Message rates'), flow.element)),
-  h('div.columns', {}, about, latency), consumers, held, bindings, browse(vhost, name));
+  h('div.columns', {}, about, latency), consumers, held, bindings, reads ? browse(vhost, name) : null);
 
   return async () => {
     const [now, bound, unacked, overview] = await Promise.all([
       api.get(where, api.CHART, signal), api.get(`${where}/bindings`, {}, signal),
-      api.get(`${where}/unacked`, { count: 10 }, signal).catch(() => null), api.get('/api/overview', {}, signal),
+      reads ? api.get(`${where}/unacked`, { count: HELD }, signal).catch(() => null) : null, api.get('/api/overview', {}, signal),
     ]);
     saw(overview);
     paused = now.state === 'paused';
@@ -93,13 +96,13 @@ export function queue({ main, parts, signal, saw }) {
         { name: 'State', value: (consumer) => badge(consumer.activity_status ?? 'up', consumer.active === false ? '' : 'good') },
       ],
     }));
-    const items = unacked?.items ?? [];
+    const items = unacked?.messages ?? [];
     fill(held, items.length ? plain({
       caption: 'Held longest', rows: items,
       columns: [
         { name: 'Message', value: (message) => h('code', {}, message.id) },
         { name: 'For', number: true, value: (message) => duration(message.age_ms) },
-        { name: 'Consumer', value: (message) => message.consumer_tag ?? 'basic.get' },
+        { name: 'Consumer', isName: true, value: (message) => h('code', {}, message.consumer_tag ?? 'basic.get') },
         { name: 'Connection', isName: true, value: (message) => (message.connection ? connectionLink(message.connection) : '') },
         { name: 'User', value: (message) => message.user ?? '' },
       ],
@@ -112,18 +115,18 @@ export function queue({ main, parts, signal, saw }) {
 function drawLatency(element, latency) {
   const rows = [['In the queue', latency?.queue], ['Until acknowledged', latency?.ack]].filter(([, of]) => of?.count);
   fill(element, h('h2', {}, 'How long messages take'), rows.length
-    ? h('table', {}, h('thead', {}, h('tr', {}, ['', 'half within', '90 % within', '99 % within', 'longest'].map((text, i) => h('th', { scope: 'col', class: i ? 'number' : false }, text)))),
-      h('tbody', {}, rows.map(([text, of]) => h('tr', {}, h('th', { scope: 'row' }, text), ['p50', 'p90', 'p99', 'max'].map((key) => h('td.number', {}, duration(of[key])))))))
+    ? scrolling(h('table', {}, h('thead', {}, h('tr', {}, [h('td'), ...['half in', '90 %', '99 %', 'longest'].map((text) => h('th.number', { scope: 'col' }, text))])),
+      h('tbody', {}, rows.map(([text, of]) => h('tr', {}, h('th', { scope: 'row' }, text), ['p50', 'p90', 'p99', 'max'].map((key) => h('td.number', {}, duration(of[key]))))))))
     : h('p.soft', {}, 'No message has been measured yet.'));
 }
 
 /** All ready messages go to another queue, whichever client waits for them. */
 function move(vhost, name, where) {
-  ask({
+  change({
     title: `Move messages of ${name}`, action: 'Move', text: 'Messages that consumers hold stay. Nothing is lost: a message leaves this queue when it is in the other one.',
-    fields: [{ name: 'queue', label: 'To the queue', required: true }],
-    act: ({ queue }) => api.post(`${where}/contents/move`, { filter: {}, destination: { queue } }),
-    done: (answer) => `${count(answer?.moved)} messages moved.`,
-  }).then((moved) => moved && changed());
+    fields: [{ name: 'queue', label: 'To the queue', required: true, says: /queue/ }],
+    act: ({ queue }) => moveTo(where, queue, { filter: {} }),
+    done: (moved) => `${count(moved)} messages moved.`,
+  });
 }
 

@@ -3,15 +3,16 @@
 import * as api from '../api.js';
 import { badge, fill, h } from '../dom.js';
 import { bytes, count, detailRate, rate } from '../format.js';
+import { mayAnywhere } from '../rights.js';
 import { listing } from '../table.js';
 import { change, features, head, parseArguments, queueLink, vhostNames } from './common.js';
 
 const STATES = { running: 'good', idle: '', paused: 'warn', flow: 'warn', stopped: 'bad' };
 
 export function queues({ main, signal, saw }) {
-  const create = h('button.primary', { type: 'button', 'data-new': true, onclick: () => declare(signal) }, 'New queue');
+  const create = mayAnywhere('configure') && h('button.primary', { type: 'button', 'data-new': true, onclick: () => declare(signal) }, 'New queue');
   const table = listing({
-    key: 'queues', path: '/api/queues', caption: 'queues', signal, actions: [create], sort: 'messages', descending: true,
+    key: 'queues', path: '/api/queues', caption: 'queues', signal, actions: create ? [create] : [], sort: 'messages', descending: true,
     empty: 'There are no queues yet. Declare one here or from a client.',
     columns: [
       { name: 'Queue', isName: true, sort: 'name', value: (queue) => queueLink(queue.vhost, queue.name) },
@@ -40,11 +41,11 @@ async function declare(signal) {
   change({
     title: 'New queue', action: 'Declare', done: ({ name }) => `Queue ${name} is there.`,
     fields: [
-      [{ name: 'name', label: 'Name', required: true }, { name: 'vhost', label: 'Virtual host', type: 'select', options: vhosts, value: vhosts.includes('/') ? '/' : vhosts[0] }],
-      [{ name: 'type', label: 'Type', type: 'select', options: ['classic', 'quorum'] }, { name: 'durable', label: 'Durable', type: 'checkbox', value: true, hint: 'it outlives a restart' }],
-      [{ name: 'ttl', label: 'Message TTL (ms)', type: 'number', min: 0 }, { name: 'length', label: 'Messages at most', type: 'number', min: 0 }],
-      [{ name: 'dlx', label: 'Dead-letter exchange' }, { name: 'priority', label: 'Highest priority', type: 'number', min: 0, max: 255 }],
-      { name: 'arguments', label: 'Further arguments', type: 'textarea', placeholder: 'x-single-active-consumer = true', hint: 'one a line: name = value' },
+      [{ name: 'name', label: 'Name', required: true, says: /^queue name|255/ }, { name: 'vhost', label: 'Virtual host', type: 'select', options: vhosts, value: vhosts.includes('/') ? '/' : vhosts[0] }],
+      [{ name: 'type', label: 'Type', type: 'select', options: ['classic', 'quorum'] }, { name: 'durable', label: 'Durable', type: 'checkbox', value: true, hint: 'it outlives a restart', says: /non-durable/ }],
+      [{ name: 'ttl', label: 'Message TTL (ms)', type: 'number', min: 0, says: /x-message-ttl/ }, { name: 'length', label: 'Messages at most', type: 'number', min: 0, says: /x-max-length'/ }],
+      [{ name: 'dlx', label: 'Dead-letter exchange', says: /x-dead-letter-exchange/ }, { name: 'priority', label: 'Highest priority', type: 'number', min: 0, max: 255, says: /x-max-priority/ }],
+      { name: 'arguments', label: 'Further arguments', type: 'textarea', placeholder: 'x-single-active-consumer = true', hint: 'one a line: name = value', says: / arg / },
     ],
     async act({ name, vhost, type, durable, ttl, length, dlx, priority, arguments: further }) {
       const given = { 'x-queue-type': type, 'x-message-ttl': ttl, 'x-max-length': length, 'x-dead-letter-exchange': dlx || undefined, 'x-max-priority': priority };

@@ -76,7 +76,7 @@ async function grant(name, signal) {
     title: `What ${name} may do`, action: 'Grant', done: 'Granted.', text: 'Regular expressions on the names of queues and exchanges. Empty: nothing.',
     fields: [
       { name: 'vhost', label: 'Virtual host', type: 'select', options: vhosts },
-      [{ name: 'configure', label: 'Configure', value: '.*' }, { name: 'write', label: 'Write', value: '.*' }, { name: 'read', label: 'Read', value: '.*' }],
+      [...['configure', 'write', 'read'].map((name) => ({ name, label: name[0].toUpperCase() + name.slice(1), value: '.*' }))],
     ],
     act: ({ vhost, ...patterns }) => api.put(api.path('permissions', vhost, name), patterns),
   });
