@@ -11,6 +11,15 @@ use std::sync::Mutex;
 use support::{Broker, tool};
 
 fn script(name: &str) {
+    run(&format!("tests/python/{name}"));
+}
+
+/// A program of docs/spaces-tutorial.md.
+fn tutorial(name: &str) {
+    run(&format!("docs/tutorial/{name}"));
+}
+
+fn run(path: &str) {
     static INSTALLING: Mutex<()> = Mutex::new(());
     let python = {
         let _one_at_a_time = INSTALLING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -18,7 +27,7 @@ fn script(name: &str) {
     };
     let Some(python) = python else { return };
     let broker = Broker::shared();
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python").join(name);
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     tool::run(
         Command::new(python)
             .arg(file)
@@ -80,4 +89,34 @@ fn queue_arguments() {
 #[test]
 fn limits() {
     script("limits.py");
+}
+
+#[test]
+fn tutorial_work_bag() {
+    tutorial("work_bag.py");
+}
+
+#[test]
+fn tutorial_barrier() {
+    tutorial("barrier.py");
+}
+
+#[test]
+fn tutorial_semaphore() {
+    tutorial("semaphore.py");
+}
+
+#[test]
+fn tutorial_leader() {
+    tutorial("leader.py");
+}
+
+#[test]
+fn tutorial_philosophers() {
+    tutorial("philosophers.py");
+}
+
+#[test]
+fn tutorial_registry() {
+    tutorial("registry.py");
 }
