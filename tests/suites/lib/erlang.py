@@ -32,7 +32,7 @@ def run_amqp_client(setting):
 
 # those of the broker's own suites that speak to it as clients do
 BROKER = ("dead_lettering", "single_active_consumer", "queue_parallel", "confirms_rejects", "publisher_confirms_parallel", "queue_length_limits")
-BROKER += ("policy", "transactions", "direct_reply_to_amqpl", "amqpl_consumer_ack", "exchanges", "priority_queue", "per_vhost_queue_limit")
+BROKER += ("policy", "transactions", "direct_reply_to_amqpl", "exchanges", "priority_queue", "per_vhost_queue_limit")
 
 
 def run_broker(setting):
