@@ -301,8 +301,14 @@ fn commit(broker: &Arc<Broker>, journal: &mut Journal) -> Result<(), CommitError
     let forgotten = broker.bodies.begin_commit();
     // No transaction is applied in part while the shards are asked.
     let whole = broker.commits.gate.write();
+    let mut full = Vec::new();
     for cell in &broker.shards {
-        cell.look(broker, |running| running.shard.collect(&mut LogWriter::new(buffer)));
+        cell.look(broker, |running| {
+            running.shard.collect(&mut LogWriter::new(buffer));
+            if running.shard.is_full() {
+                full.push(cell);
+            }
+        });
     }
     drop(whole);
     broker.bodies.collect(&mut LogWriter::new(buffer));
@@ -318,6 +324,10 @@ fn commit(broker: &Arc<Broker>, journal: &mut Journal) -> Result<(), CommitError
         let number = journal.commit()?;
         broker.pager.write_topology(&changes)?;
         broker.commits.next_commit.store(number.0 + 1, Ordering::SeqCst);
+    }
+    // What the journal has now may leave the memory; whoever would bring the shard's next batch may be waiting for just that.
+    for cell in full {
+        cell.run_soon(broker);
     }
     // Only now: what is not durably gone may come back, and must find its messages and bodies then.
     for queue in dropped {
