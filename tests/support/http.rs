@@ -51,9 +51,25 @@ pub fn send(address: SocketAddr, method: &str, path: &str, headers: &str, body: 
     socket.read_to_string(&mut answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no HTTP answer: {answer}"));
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    Response {
-        status,
-        head: head.to_lowercase(),
-        body: body.to_owned(),
+    let head = head.to_lowercase();
+    let body = if head.contains("transfer-encoding: chunked") {
+        dechunk(body)
+    } else {
+        body.to_owned()
+    };
+    Response { status, head, body }
+}
+
+/// The parts of an answer that was sent as it was made: each with its length in front, in hexadecimal.
+fn dechunk(mut parts: &str) -> String {
+    let mut body = String::new();
+    loop {
+        let (length, rest) = parts.split_once("\r\n").unwrap_or_else(|| panic!("no length of a part: {parts}"));
+        let length = usize::from_str_radix(length, 16).unwrap();
+        if length == 0 {
+            return body;
+        }
+        body.push_str(&rest[..length]);
+        parts = rest[length..].strip_prefix("\r\n").unwrap();
     }
 }

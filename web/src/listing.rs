@@ -1,12 +1,18 @@
 //! Lists: filtered by name, sorted, cut into pages and columns, as RabbitMQ does it (`rabbit_mgmt_util`).
 //!
-//! A row is made into JSON only if it is in the answer, or if it takes that to sort it. Rows are written one after the other, and others have
-//! their turn in between, so that a list of 50,000 is no obstacle to anybody.
+//! A row is made into JSON only if it is in the answer and more of it is asked for than the row knows as it is, or if it takes that to sort it.
+//! An answer goes out as it is written, some rows at a time, and others have their turn in between: a list of 100,000 is no obstacle to
+//! anybody, and is never in memory as a whole.
 
 use std::cmp::Ordering;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
+use axum::body::{Body, Bytes};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
+use hyper::body::{Body as HttpBody, Frame};
 use regex::RegexBuilder;
 use serde_json::{Map, Value, json};
 
@@ -21,9 +27,15 @@ pub(crate) trait Row {
     /// All of it.
     fn render(&self) -> Value;
 
-    /// What it is sorted by: the value at a path such as `message_stats.publish`. Rows that know some of their values without being rendered say so here.
+    /// The value at a path such as `message_stats.publish`, if the row knows it without being rendered.
+    fn known(&self, _path: &str) -> Option<Value> {
+        None
+    }
+
+    /// What it is sorted by.
     fn sort_key(&self, path: &str) -> Value {
-        at(&self.render(), path).cloned().unwrap_or(Value::Null)
+        let rendered = || at(&self.render(), path).cloned().unwrap_or(Value::Null);
+        self.known(path).unwrap_or_else(rendered)
     }
 }
 
@@ -37,8 +49,8 @@ impl Row for Value {
         self.clone()
     }
 
-    fn sort_key(&self, path: &str) -> Value {
-        at(self, path).cloned().unwrap_or(Value::Null)
+    fn known(&self, path: &str) -> Option<Value> {
+        at(self, path).cloned()
     }
 }
 
@@ -126,40 +138,49 @@ fn compare(a: &Value, b: &Value) -> Ordering {
     }
 }
 
-/// The object with these columns only.
-pub(crate) fn columns(value: Value, columns: &[Vec<&str>]) -> Value {
-    fn put(into: &mut Map<String, Value>, path: &[&str], value: &Value) {
-        let Some((first, rest)) = path.split_first() else { return };
-        if rest.is_empty() {
-            into.insert((*first).to_owned(), value.clone());
-        } else if let Value::Object(inner) = into.entry(*first).or_insert_with(|| json!({})) {
-            put(inner, rest, value);
+/// Puts a value where a path through objects leads.
+fn put(into: &mut Map<String, Value>, path: &str, value: Value) {
+    match path.split_once('.') {
+        None => drop(into.insert(path.to_owned(), value)),
+        Some((first, rest)) => {
+            if let Value::Object(inner) = into.entry(first).or_insert_with(|| json!({})) {
+                put(inner, rest, value);
+            }
         }
     }
+}
+
+/// The row with these columns only.
+fn columns(row: &impl Row, columns: &[String]) -> Value {
     let mut out = Map::new();
+    let mut rendered = None;
     for path in columns {
-        if let Some(found) = at(&value, &path.join(".")) {
+        let found = row.known(path).or_else(|| {
+            let rendered = rendered.get_or_insert_with(|| row.render());
+            at(rendered, path).cloned()
+        });
+        if let Some(found) = found {
             put(&mut out, path, found);
         }
     }
     Value::Object(out)
 }
 
-fn wanted_columns(query: &Query) -> Option<Vec<Vec<&str>>> {
+fn wanted_columns(query: &Query) -> Option<Vec<String>> {
     let columns = query.get("columns").filter(|columns| !columns.is_empty())?;
-    Some(columns.split(',').map(|path| path.split('.').collect()).collect())
+    Some(columns.split(',').map(str::to_owned).collect())
 }
 
 /// One object, with the columns that are asked for.
 pub(crate) fn object(value: Value, query: &Query) -> Response {
     match wanted_columns(query) {
-        Some(wanted) => axum::Json(columns(value, &wanted)).into_response(),
+        Some(wanted) => axum::Json(columns(&value, &wanted)).into_response(),
         None => axum::Json(value).into_response(),
     }
 }
 
 /// The list as it is asked for.
-pub(crate) async fn list<R: Row>(mut rows: Vec<R>, query: &Query) -> Result<Response, Failure> {
+pub(crate) async fn list<R: Row + Send + Unpin + 'static>(mut rows: Vec<R>, query: &Query) -> Result<Response, Failure> {
     let page = page_of(query)?;
     let total = rows.len() as u64;
     if page.is_some()
@@ -185,9 +206,7 @@ pub(crate) async fn list<R: Row>(mut rows: Vec<R>, query: &Query) -> Result<Resp
     }
     let wanted = wanted_columns(query);
     let Some(Page { page, page_size }) = page else {
-        let mut out = Vec::new();
-        write_rows(&mut out, &rows, wanted.as_deref()).await;
-        return Ok(([(header::CONTENT_TYPE, "application/json")], out).into_response());
+        return Ok(answer(Rows::new("[", rows, wanted, "]")));
     };
     let filtered = rows.len() as u64;
     let first = (page - 1).saturating_mul(page_size);
@@ -195,35 +214,92 @@ pub(crate) async fn list<R: Row>(mut rows: Vec<R>, query: &Query) -> Result<Resp
         let reason = format!("Page out of range, page: {page} page size: {page_size}, len: {filtered}");
         return Err(Failure::page_out_of_range(reason));
     }
-    let end = first.saturating_add(page_size).min(filtered);
-    let rows = &rows[first as usize..end as usize];
-    let mut out = format!(
-        "{{\"filtered_count\":{filtered},\"item_count\":{},\"page\":{page},\"page_count\":{},\"page_size\":{page_size},\"total_count\":{total},\"items\":",
+    rows.truncate(first.saturating_add(page_size).min(filtered) as usize);
+    rows.drain(..first as usize);
+    let head = format!(
+        "{{\"filtered_count\":{filtered},\"item_count\":{},\"page\":{page},\"page_count\":{},\"page_size\":{page_size},\"total_count\":{total},\"items\":[",
         rows.len(),
         filtered.div_ceil(page_size),
-    )
-    .into_bytes();
-    write_rows(&mut out, rows, wanted.as_deref()).await;
-    out.push(b'}');
-    Ok(([(header::CONTENT_TYPE, "application/json")], out).into_response())
+    );
+    Ok(answer(Rows::new(&head, rows, wanted, "]}")))
 }
 
-async fn write_rows<R: Row>(out: &mut Vec<u8>, rows: &[R], wanted: Option<&[Vec<&str>]>) {
-    out.push(b'[');
-    for (number, row) in rows.iter().enumerate() {
-        if number > 0 {
-            out.push(b',');
-        }
-        let value = match wanted {
-            Some(wanted) => columns(row.render(), wanted),
-            None => row.render(),
-        };
-        out.extend_from_slice(value.to_string().as_bytes());
-        if number % TURN_ROWS == TURN_ROWS - 1 {
-            tokio::task::yield_now().await;
+fn answer<R: Row + Send + Unpin + 'static>(mut rows: Rows<R>) -> Response {
+    let body = if rows.rows.len() <= TURN_ROWS {
+        rows.part().into()
+    } else {
+        Body::new(rows)
+    };
+    ([(header::CONTENT_TYPE, "application/json")], body).into_response()
+}
+
+/// An answer that is written as it goes out.
+struct Rows<R> {
+    /// What comes before the next row.
+    head: Vec<u8>,
+    rows: std::vec::IntoIter<R>,
+    wanted: Option<Vec<String>>,
+    tail: &'static str,
+    ended: bool,
+    /// Others have had their turn since the last part.
+    yielded: bool,
+}
+
+impl<R: Row> Rows<R> {
+    fn new(head: &str, rows: Vec<R>, wanted: Option<Vec<String>>, tail: &'static str) -> Self {
+        Self {
+            head: head.as_bytes().to_vec(),
+            rows: rows.into_iter(),
+            wanted,
+            tail,
+            ended: false,
+            yielded: true,
         }
     }
-    out.push(b']');
+
+    /// The next rows of the answer.
+    fn part(&mut self) -> Vec<u8> {
+        let mut out = std::mem::take(&mut self.head);
+        for row in self.rows.by_ref().take(TURN_ROWS) {
+            let value = match &self.wanted {
+                Some(wanted) => columns(&row, wanted),
+                None => row.render(),
+            };
+            // Into memory, and keys are texts: nothing can fail.
+            serde_json::to_writer(&mut out, &value).ok();
+            out.push(b',');
+        }
+        if self.rows.as_slice().is_empty() {
+            self.ended = true;
+            if out.last() == Some(&b',') {
+                out.pop();
+            }
+            out.extend_from_slice(self.tail.as_bytes());
+        }
+        out
+    }
+}
+
+impl<R: Row + Unpin> HttpBody for Rows<R> {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let rows = self.get_mut();
+        if rows.ended {
+            return Poll::Ready(None);
+        }
+        if !std::mem::replace(&mut rows.yielded, false) {
+            rows.yielded = true;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(Some(Ok(Frame::data(rows.part().into()))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.ended
+    }
 }
 
 #[cfg(test)]

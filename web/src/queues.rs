@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use stoa_server::{Policy, QueueDeclare, QueueView, Requester};
 
 use crate::auth::Caller;
@@ -25,6 +25,19 @@ struct Shown {
     ages: Ages,
 }
 
+impl Shown {
+    /// `message_stats`, and how many messages there are.
+    fn stats(&self) -> (Map<String, Value>, Map<String, Value>) {
+        self.api
+            .samples
+            .messages(Of::Queue(self.view.queue.id), &self.view.tally(), self.ages)
+    }
+
+    fn state(&self) -> &'static str {
+        if self.view.paused { "paused" } else { "running" }
+    }
+}
+
 impl Row for Shown {
     fn name(&self) -> String {
         self.view.queue.name.as_str_lossy().into_owned()
@@ -32,14 +45,10 @@ impl Row for Shown {
 
     fn render(&self) -> Value {
         let QueueView {
-            queue,
-            counts,
-            governing,
-            paused,
-            ..
+            queue, counts, governing, ..
         } = &self.view;
         let name = |policy: &Option<Arc<Policy>>| policy.as_ref().map(|policy| policy.name.to_string());
-        let (stats, lengths) = self.api.samples.messages(Of::Queue(queue.id), &self.view.tally(), self.ages);
+        let (stats, lengths) = self.stats();
         let mut value = json!({
             "name": queue.name.as_str_lossy(),
             "vhost": &*queue.vhost,
@@ -52,7 +61,7 @@ impl Row for Shown {
             "leader": NODE,
             "members": [NODE],
             "online": [NODE],
-            "state": if *paused { "paused" } else { "running" },
+            "state": self.state(),
             "consumers": counts.consumers,
             "policy": name(&governing.policy),
             "operator_policy": name(&governing.operator),
@@ -73,17 +82,28 @@ impl Row for Shown {
         value
     }
 
-    fn sort_key(&self, path: &str) -> Value {
-        let counts = &self.view.counts;
-        match path {
+    fn known(&self, path: &str) -> Option<Value> {
+        let QueueView { queue, counts, .. } = &self.view;
+        Some(match path {
             "name" => self.name().into(),
-            "vhost" => Value::from(&*self.view.queue.vhost),
+            "vhost" => Value::from(&*queue.vhost),
+            "type" => queue.type_name().into(),
+            "durable" => queue.durable.into(),
+            "auto_delete" => queue.auto_delete.into(),
+            "exclusive" => queue.exclusive.is_some().into(),
+            "node" => NODE.into(),
+            "state" => self.state().into(),
+            "memory" | "message_bytes" => counts.bytes.into(),
             "messages" => (counts.ready + counts.unacked).into(),
             "messages_ready" => counts.ready.into(),
             "messages_unacknowledged" => counts.unacked.into(),
             "consumers" => counts.consumers.into(),
-            path => listing::at(&self.render(), path).cloned().unwrap_or(Value::Null),
-        }
+            path => {
+                let path = path.strip_prefix("message_stats.")?;
+                let (stats, _) = self.stats();
+                return listing::at(&stats.into(), path).cloned();
+            }
+        })
     }
 }
 
