@@ -134,7 +134,7 @@ impl Connection {
                     if wait == Some(Wait::Alarm) {
                         self.presence.blocked.store(true, Ordering::Relaxed);
                     }
-                    if let Some(Wait::Rate(_)) = wait {
+                    if let Some(Wait::Rate(_) | Wait::Pressure(..)) = wait {
                         self.presence.throttle(&self.broker);
                     }
                     self.flush();

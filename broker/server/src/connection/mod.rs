@@ -60,12 +60,12 @@ pub struct Presence {
     pub(crate) tls: OnceLock<TlsSummary>,
     /// It publishes, and is held back by an alarm.
     pub(crate) blocked: AtomicBool,
-    /// When a rate held it back last, in milliseconds by the broker's clock; 0: never.
+    /// When a rate, or what its messages wait for, held it back last, in milliseconds by the broker's clock; 0: never.
     throttled_at: AtomicU64,
     pub(crate) identity: Mutex<Identity>,
 }
 
-/// For so long a connection that was held back by a rate is shown to be in flow control (RabbitMQ's management does so).
+/// For so long a connection that was held back, by a rate or because the disk does not keep up, is shown to be in flow control (RabbitMQ's management does so).
 const FLOW_MS: u64 = 5000;
 
 impl Presence {
@@ -73,7 +73,7 @@ impl Presence {
         self.throttled_at.store(broker.timers.clock.now().0, Ordering::Relaxed);
     }
 
-    /// Whether a rate has held it back lately.
+    /// Whether it has been held back lately.
     pub(crate) fn is_in_flow(&self, broker: &Broker) -> bool {
         self.throttled_at.load(Ordering::Relaxed) + FLOW_MS > broker.timers.clock.now().0
     }
@@ -325,7 +325,11 @@ impl Connection {
             Wait::Pressure(shard, seen) => {
                 let cell = &self.broker.shards[*shard];
                 *seen = cell.progress();
-                !cell.is_pressed()
+                let pressed = cell.is_pressed();
+                if pressed {
+                    self.presence.throttle(&self.broker);
+                }
+                !pressed
             }
         }
     }
