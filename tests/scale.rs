@@ -79,6 +79,42 @@ fn until_confirmed(raw: &mut Raw, tag: u64) {
     }
 }
 
+/// Consumes what comes to `out`, so many messages; each says when it was due, and none was due later than `last`. Gives by how much they were late, sorted.
+fn lateness(broker: &Broker, count: u64, last: u64) -> Vec<u64> {
+    let mut raw = Raw::login(broker.amqp());
+    raw.open(1);
+    raw.call(&raw::consume(1, "out", "c", [false, true, false, false]), 60, 21);
+    let mut late = Vec::new();
+    while (late.len() as u64) < count {
+        match raw.next() {
+            Event::Frame(frame) if frame.kind == raw::BODY => {
+                let text = String::from_utf8(frame.payload).unwrap();
+                let due: u64 = text.split(' ').next().unwrap().parse().unwrap();
+                let now = now_ms();
+                assert!(now + 1 >= due, "early by {} ms", due - now);
+                assert!(due < last, "one that is not due");
+                late.push(now - due.min(now));
+            }
+            Event::Frame(_) => {}
+            Event::Silence => assert!(now_ms() < last + DEADLINE.as_millis() as u64, "{} of {count} came", late.len()),
+            Event::End => panic!("the broker closed the connection"),
+        }
+    }
+    late.sort_unstable();
+    late
+}
+
+fn print_lateness(late: &[u64]) {
+    let at = |percent: usize| late[(late.len() - 1) * percent / 100];
+    println!(
+        "{} were late by {} ms (median), {} ms (99 %), {} ms at most",
+        late.len(),
+        at(50),
+        at(99),
+        at(100)
+    );
+}
+
 /// Where messages wait for their time: they go to this exchange with this key, and come out in the queue `out`.
 struct Waiting {
     exchange: &'static str,
@@ -125,34 +161,9 @@ fn wait_for_their_time(broker: &mut Broker, raw: &mut Raw, waiting: &Waiting) {
     broker.restart();
     println!("back in {:?} with {} MiB", began.elapsed(), broker.process().resident_kib() >> 10);
     let back = now_ms();
-    let mut raw = Raw::login(broker.amqp());
-    raw.open(1);
-    raw.call(&raw::consume(1, "out", "c", [false, true, false, false]), 60, 21);
-    let (mut late, last) = (Vec::new(), soon + 20_000 + DEADLINE.as_millis() as u64);
-    while (late.len() as u64) < watched {
-        match raw.next() {
-            Event::Frame(frame) if frame.kind == raw::BODY => {
-                let text = String::from_utf8(frame.payload).unwrap();
-                let due: u64 = text.split(' ').next().unwrap().parse().unwrap();
-                let now = now_ms();
-                assert!(now + 1 >= due, "early by {} ms", due - now);
-                assert!(due < soon + 20_000, "one that is not due");
-                late.push(now - due.min(now));
-            }
-            Event::Frame(_) => {}
-            Event::Silence => assert!(now_ms() < last, "{} of {watched} came", late.len()),
-            Event::End => panic!("the broker closed the connection"),
-        }
-    }
+    let late = lateness(broker, watched, soon + 20_000);
     println!("the first was due {} ms after the broker was back", soon as i64 - back as i64);
-    late.sort_unstable();
-    let at = |percent: usize| late[(late.len() - 1) * percent / 100];
-    println!(
-        "{watched} were late by {} ms (median), {} ms (99 %), {} ms at most",
-        at(50),
-        at(99),
-        at(100)
-    );
+    print_lateness(&late);
     println!("the broker has {} MiB", broker.process().resident_kib() >> 10);
 }
 
@@ -197,6 +208,106 @@ fn messages_with_times_to_live_by_the_million() {
             key: "mixed",
         },
     );
+}
+
+/// Most of a backlog stays, its first message too, and is on disk; a few in it expire, each at its time.
+#[test]
+#[ignore = "takes a minute"]
+fn times_to_live_in_a_backlog_on_disk() {
+    let Some(mut broker) = Broker::own_with(&["--memory", "16"]) else {
+        return;
+    };
+    let mut raw = Raw::login(broker.amqp());
+    raw.open(1);
+    let arguments = [entry("x-dead-letter-exchange", ""), entry("x-dead-letter-routing-key", "out")].concat();
+    declare_queue(&mut raw, "out", b"");
+    declare_queue(&mut raw, "backlog", &arguments);
+    raw.call(&raw::method(1, 85, 10, |a| a.bits(&[false])), 85, 11);
+    let (count, began, mut watched) = (scale() / 5, now_ms(), 0);
+    for first in (0..count).step_by(1000) {
+        let mut bytes = Vec::new();
+        for number in first..count.min(first + 1000) {
+            // The first and those that are not watched stay.
+            let due = began + 30_000 + scattered(number, 20_000);
+            let body = format!("{due} {}", "x".repeat(1000));
+            if number > 0 && scattered(number, WATCHED) == 0 {
+                bytes.extend(timed("", "backlog", due.saturating_sub(now_ms()), body.as_bytes()));
+                watched += 1;
+            } else {
+                bytes.extend(message("", "backlog", 0, b"", b"", body.as_bytes()));
+            }
+        }
+        raw.send(&bytes);
+        until_confirmed(&mut raw, count.min(first + 1000));
+    }
+    println!(
+        "{count} of 1 KiB published in {} ms; the broker has {} MiB",
+        now_ms() - began,
+        broker.process().resident_kib() >> 10
+    );
+    print_lateness(&lateness(&broker, watched, began + 50_000));
+    assert_eq!(messages(&broker), Some(count - watched));
+}
+
+/// Messages that come back wait before they are delivered again, over a kill too.
+#[test]
+#[ignore = "takes minutes"]
+fn messages_that_wait_for_a_retry_by_the_million() {
+    const WAIT_MS: u64 = 60_000;
+    let Some(mut broker) = Broker::own() else { return };
+    let mut raw = Raw::login(broker.amqp());
+    raw.open(1);
+    let wait = |name: &str| Writer::default().short(name).u8(b'l').u64(WAIT_MS).0;
+    let arguments = [
+        entry("x-delayed-retry-type", "all"),
+        wait("x-delayed-retry-min"),
+        wait("x-delayed-retry-max"),
+    ];
+    declare_queue(&mut raw, "retried", &arguments.concat());
+    raw.call(&raw::method(1, 85, 10, |a| a.bits(&[false])), 85, 11);
+    let count = scale();
+    for first in (0..count).step_by(WINDOW as usize) {
+        let end = count.min(first + WINDOW);
+        let messages = (first..end).map(|number| message("", "retried", 0, b"", b"", &number.to_be_bytes()));
+        raw.send(&messages.collect::<Vec<_>>().concat());
+        until_confirmed(&mut raw, end);
+    }
+    let number_of = |event: Event| match event {
+        Event::Frame(frame) if frame.kind == raw::BODY => Some(u64::from_be_bytes(frame.payload.try_into().unwrap())),
+        Event::Frame(_) => None,
+        other => panic!("{other:?}"),
+    };
+    raw.call(&raw::consume(1, "retried", "c", [false, false, false, false]), 60, 21);
+    let (mut returned, mut tag) = (vec![0; count as usize], 0);
+    while tag < count {
+        let Some(number) = number_of(raw.next()) else { continue };
+        tag += 1;
+        returned[number as usize] = now_ms();
+        // One by one, so that hardly any two wait for the same time.
+        raw.send(&raw::method(1, 60, 120, |a| a.u64(tag).bits(&[false, true])));
+    }
+    println!("{count} came back; the broker has {} MiB", broker.process().resident_kib() >> 10);
+    // The commit of what came back is one that nobody waits for: a declaration's comes after it.
+    declare_queue(&mut raw, "later", b"");
+    broker.kill();
+    broker.restart();
+    println!("back with {} MiB", broker.process().resident_kib() >> 10);
+    let mut raw = Raw::login(broker.amqp());
+    raw.open(1);
+    raw.call(&raw::consume(1, "retried", "c", [false, true, false, false]), 60, 21);
+    let mut late = Vec::new();
+    while (late.len() as u64) < count {
+        let event = raw.next();
+        if event == Event::Silence && now_ms() < returned[count as usize - 1] + WAIT_MS {
+            continue;
+        }
+        let Some(number) = number_of(event) else { continue };
+        let (now, due) = (now_ms(), returned[number as usize] + WAIT_MS);
+        assert!(now + 1 >= due, "early by {} ms", due - now);
+        late.push(now - due.min(now));
+    }
+    late.sort_unstable();
+    print_lateness(&late);
 }
 
 fn messages(broker: &Broker) -> Option<u64> {
