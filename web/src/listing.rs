@@ -338,6 +338,30 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_goes_out_in_parts_is_whole() {
+        for (rows, query, expected) in [
+            (0, "", 0..0),
+            (64, "", 0..64),
+            (65, "", 0..65),
+            (128, "", 0..128),
+            (200, "columns=n", 0..200),
+            (200, "page=1&page_size=128", 0..128),
+            (200, "page=2&page_size=150", 150..200),
+        ] {
+            let rows: Vec<Value> = (0..rows).map(|n| json!({"n": n})).collect();
+            let response = list(rows, &Query::parse(query)).await.unwrap();
+            let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
+            let mut value: Value = serde_json::from_slice(&body).unwrap();
+            if value.is_object() {
+                assert_eq!(value["item_count"], expected.len(), "{query}");
+                value = value["items"].take();
+            }
+            let expected: Vec<Value> = expected.map(|n| json!({"n": n})).collect();
+            assert_eq!(value, Value::from(expected), "{query}");
+        }
+    }
+
+    #[tokio::test]
     async fn pages_are_rabbitmqs() {
         let page = listed("page=2&page_size=1&name=A&sort=name").await.unwrap();
         assert_eq!(names(&page["items"]), ["a"]);
