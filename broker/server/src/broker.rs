@@ -122,6 +122,7 @@ impl Broker {
     pub(crate) fn new(parts: Parts<'_>) -> Self {
         Self {
             contents: Semaphore::new(parts.config.limits.contents_requests_max),
+            takers: Takers::new(parts.config.limits.letters_remembered_max),
             config: parts.config,
             topology: RwLock::new(Site {
                 topology: parts.topology,
@@ -142,7 +143,6 @@ impl Broker {
             alarms: Alarms::default(),
             seen: parts.seen,
             rates: Rates::default(),
-            takers: Takers::default(),
             certificates: parts.certificates,
             stopping: AtomicBool::new(false),
             started: Instant::now(),

@@ -51,7 +51,8 @@ pub(crate) fn recover(store: &mut Store, config: &Config) -> Result<Recovered, R
     let began = std::time::Instant::now();
     let position = store.tables.position()?;
     let clean = take_clean_stop(&store.tables)?;
-    let topology = restore_topology(store, position)?;
+    let mut topology = restore_topology(store, position)?;
+    topology.limit_histories(config.limits.history_length_max);
     let mut shards: Vec<Shard> = (0..config.threads).map(|_| Shard::new(limits(config))).collect();
     for queue in all_queues(&topology) {
         let spec = QueueSpec {

@@ -232,6 +232,7 @@ impl Topology {
         check_depth(&declare.arguments, &resource)?;
         self.check_exchange_argument(actor, ALTERNATE, &declare.arguments, &resource)?;
         check_arguments(kind, &declare.arguments)?;
+        self.check_history(kind, &declare.arguments)?;
         let vhost = vhost.name.clone();
         let own = OwnQueues::take(kind, &declare.arguments, &mut self.ids, changes);
         let exchange = Exchange {

@@ -3,10 +3,11 @@
 //! The messages lie in a queue of the exchange's own, in which the newest push out the oldest. It is one more destination, and none that counts: a
 //! message that reaches nothing else is unroutable. What is bound to the exchange gets the history first ([`Replay`]).
 
-use super::Topology;
 use super::destinations::Target;
-use super::exchange::Exchange;
+use super::exchange::{Exchange, ExchangeKind};
+use super::holding::Purpose;
 use super::route::RouteTarget;
+use super::{Topology, TopologyError};
 use crate::ids::QueueId;
 use std::sync::Arc;
 use stoa_amqp::{ShortString, Table, Value};
@@ -88,6 +89,21 @@ impl Topology {
             }
         };
         self.replays.push(Replay { history, to });
+    }
+
+    /// From now on no exchange is declared that would keep more messages than this. Those that are there stay as they are.
+    pub fn limit_histories(&mut self, messages_max: u64) {
+        self.history_max = messages_max;
+    }
+
+    /// Whether an exchange may be declared with these arguments, as far as its history goes.
+    pub(super) fn check_history(&self, kind: ExchangeKind, arguments: &Table) -> Result<(), TopologyError> {
+        let wanted = length(arguments);
+        if !Purpose::History.is_of(kind, arguments) || wanted <= self.history_max {
+            return Ok(());
+        }
+        let text = format!("Invalid argument {wanted}, '{LENGTH}' must not be above {}", self.history_max);
+        Err(TopologyError::ExchangeArgument(text.into()))
     }
 
     /// The histories that are to be copied because of what was bound since the last call, before anything else is published there.

@@ -92,6 +92,8 @@ pub struct Topology {
     holding: HashMap<QueueId, holding::Held>,
     released: Vec<QueueId>,
     replays: Vec<Replay>,
+    /// See [`Topology::limit_histories`].
+    history_max: u64,
     /// The exclusive queues of each connection that has any.
     exclusive: HashMap<ConnectionId, BTreeSet<QueueId>>,
     ids: queue::Ids,
@@ -119,6 +121,7 @@ impl Topology {
             holding: HashMap::new(),
             released: Vec::new(),
             replays: Vec::new(),
+            history_max: u64::MAX,
             exclusive: HashMap::new(),
             ids: queue::Ids::default(),
             global_parameters: BTreeMap::new(),

@@ -222,6 +222,11 @@ pub struct Limits {
     /// Keys of messages that exchanges with deduplication remember, all of them together: some 100 octets each. At this many an exchange
     /// forgets its oldest key for each new one, and one that has none yet does not remember.
     pub deduplication_keys_max: usize,
+    /// Messages that an exchange may keep for those who come later (`x-recent-history-length`). One that is to keep more is not declared (406).
+    pub history_length_max: u64,
+    /// Letters that some of their queues have taken and others refused (`at-least-once`), of which is remembered who has taken them. When there are
+    /// more, the oldest are offered to all their queues again.
+    pub letters_remembered_max: usize,
 }
 
 impl Default for Limits {
@@ -252,6 +257,8 @@ impl Default for Limits {
             contents_looked_max: 20_000,
             contents_requests_max: 4,
             deduplication_keys_max: 1_000_000,
+            history_length_max: 100_000,
+            letters_remembered_max: 10_000,
         }
     }
 }

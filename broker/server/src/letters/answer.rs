@@ -169,7 +169,7 @@ mod tests {
                 } => (queue.0, first.0, count, taken),
                 ref other => panic!("{other:?} is no answer"),
             };
-            pending.ops(&Takers::default()).iter().map(answer).collect()
+            pending.ops(&Takers::new(100)).iter().map(answer).collect()
         };
         assert_eq!(answers(&[], &[]), [(7, 100, 4, true), (8, 50, 5, true)]);
         assert_eq!(answers(&[1, 2], &[]), [(7, 100, 4, true), (8, 50, 5, true)]);
@@ -188,7 +188,7 @@ mod tests {
 
     #[test]
     fn a_letter_that_some_have_taken_is_offered_to_the_others_only() {
-        let takers = Takers::default();
+        let takers = Takers::new(100);
         let offers = [(4, 1), (4, 2), (5, 1), (5, 2), (6, 1), (6, 2)];
         let pending = Pending {
             source: 0,

@@ -167,6 +167,31 @@ fn a_delayed_message_is_looked_at_when_it_comes_and_not_when_it_is_due() {
 }
 
 #[test]
+fn no_exchange_is_declared_that_would_keep_too_much() {
+    let mut site = Site::new();
+    let keeping = |length: i32| table([("x-recent-history-length", Value::from(length))]);
+    site.exchange_with("before", "x-recent-history", keeping(30)).unwrap();
+    site.topology.limit_histories(20);
+    for (name, arguments, refused) in [
+        ("at", keeping(20), None),
+        ("default", Table::new(), None),
+        ("before", keeping(30), None),
+        (
+            "above",
+            keeping(21),
+            Some("Invalid argument 21, 'x-recent-history-length' must not be above 20"),
+        ),
+    ] {
+        let error = site.exchange_with(name, "x-recent-history", arguments).err();
+        assert_eq!(error.map(|(_, text)| text), refused.map(str::to_owned), "{name}");
+    }
+    let mut delayed = keeping(21);
+    delayed.insert("x-delayed-type", "x-recent-history");
+    assert!(site.exchange_with("delayed", "x-delayed-message", delayed).is_err());
+    site.exchange_with("fanout", "fanout", keeping(21)).unwrap();
+}
+
+#[test]
 fn a_history_is_one_more_queue_that_keeps_the_last_messages() {
     let history = |site: &Site| site.topology.holdings().next().unwrap();
     for (arguments, length) in [(Table::new(), 20), (table([("x-recent-history-length", Value::from(3))]), 3)] {
