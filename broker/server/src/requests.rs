@@ -229,23 +229,7 @@ impl Broker {
     /// # Errors
     /// As AMQP.
     pub async fn request_binding(self: &Arc<Self>, by: Requester<'_>, wanted: BindingRequest<'_>) -> Result<(), Refusal> {
-        let BindingRequest {
-            source,
-            destination,
-            routing_key,
-            arguments,
-        } = wanted;
-        let durable = {
-            let done = self.change_topology(|topology, changes| match destination {
-                Destination::Queue(name) => topology.bind_queue(&by.actor(), name.as_bytes(), source, routing_key, arguments, changes),
-                Destination::Exchange(name) => {
-                    topology.bind_exchange(&by.actor(), name.as_bytes(), source, routing_key, arguments, changes)
-                }
-            });
-            done.outcome?;
-            done.durable
-        };
-        self.last(durable).await
+        self.change_binding(by, wanted, true).await
     }
 
     /// Takes a binding away (`queue.unbind`, `exchange.unbind`).
@@ -253,18 +237,23 @@ impl Broker {
     /// # Errors
     /// As AMQP.
     pub async fn request_binding_end(self: &Arc<Self>, by: Requester<'_>, wanted: BindingRequest<'_>) -> Result<(), Refusal> {
+        self.change_binding(by, wanted, false).await
+    }
+
+    async fn change_binding(self: &Arc<Self>, by: Requester<'_>, wanted: BindingRequest<'_>, bound: bool) -> Result<(), Refusal> {
         let BindingRequest {
             source,
             destination,
-            routing_key,
+            routing_key: key,
             arguments,
         } = wanted;
         let durable = {
-            let done = self.change_topology(|topology, changes| match destination {
-                Destination::Queue(name) => topology.unbind_queue(&by.actor(), name.as_bytes(), source, routing_key, arguments, changes),
-                Destination::Exchange(name) => {
-                    topology.unbind_exchange(&by.actor(), name.as_bytes(), source, routing_key, arguments, changes)
-                }
+            let actor = by.actor();
+            let done = self.change_topology(|topology, changes| match (destination, bound) {
+                (Destination::Queue(name), true) => topology.bind_queue(&actor, name.as_bytes(), source, key, arguments, changes),
+                (Destination::Queue(name), false) => topology.unbind_queue(&actor, name.as_bytes(), source, key, arguments, changes),
+                (Destination::Exchange(name), true) => topology.bind_exchange(&actor, name.as_bytes(), source, key, arguments, changes),
+                (Destination::Exchange(name), false) => topology.unbind_exchange(&actor, name.as_bytes(), source, key, arguments, changes),
             });
             done.outcome?;
             done.durable

@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use hashbrown::HashMap;
 use parking_lot::{Mutex, MutexGuard};
 use stoa_core::channel::Ticket;
-use stoa_core::ids::{ConsumerId, OutletId, QueueId, Sequence};
+use stoa_core::ids::{OutletId, QueueId};
 use stoa_core::record::Records;
-use stoa_core::shard::{Command, ReturnCause, Shard};
+use stoa_core::shard::{Command, Shard};
 use tokio::sync::Notify;
 
 use crate::broker::Broker;
@@ -79,7 +79,7 @@ pub(crate) struct Running {
     pub(crate) outlets: HashMap<OutletId, Arc<Outlet>>,
 }
 
-/// A command whose records lie in the batch's arena.
+/// A command, whose records lie in the batch's arena if it has any.
 #[derive(Clone, Debug)]
 pub(crate) enum Op {
     Publish {
@@ -90,41 +90,14 @@ pub(crate) enum Op {
         /// What the receipt calls the messages if the queue refuses them; [`UNCONFIRMED`] if nobody wants to know.
         confirm: u32,
     },
-    Settle {
-        queue: QueueId,
-        consumer: Option<ConsumerId>,
-        first: Sequence,
-        count: u32,
-    },
-    Requeue {
-        queue: QueueId,
-        consumer: Option<ConsumerId>,
-        first: Sequence,
-        count: u32,
-        cause: ReturnCause,
-    },
-    Reject {
-        queue: QueueId,
-        consumer: Option<ConsumerId>,
-        first: Sequence,
-        count: u32,
-    },
-    DeadLettered {
-        queue: QueueId,
-        first: Sequence,
-        count: u32,
-        taken: bool,
-    },
-    Lend {
-        outlet: OutletId,
-        channel: u16,
-    },
-    Resume {
-        outlet: OutletId,
-    },
-    Gone {
-        outlet: OutletId,
-    },
+    /// One without records.
+    Plain(Command<'static>),
+}
+
+impl From<Command<'static>> for Op {
+    fn from(command: Command<'static>) -> Self {
+        Self::Plain(command)
+    }
 }
 
 /// Nobody is told if these messages are refused.
@@ -474,55 +447,7 @@ impl Op {
                     count,
                 },
             },
-            Op::Settle {
-                queue,
-                consumer,
-                first,
-                count,
-            } => Command::Settle {
-                queue,
-                consumer,
-                first,
-                count,
-            },
-            Op::Requeue {
-                queue,
-                consumer,
-                first,
-                count,
-                cause,
-            } => Command::Requeue {
-                queue,
-                consumer,
-                first,
-                count,
-                cause,
-            },
-            Op::Reject {
-                queue,
-                consumer,
-                first,
-                count,
-            } => Command::Reject {
-                queue,
-                consumer,
-                first,
-                count,
-            },
-            Op::DeadLettered {
-                queue,
-                first,
-                count,
-                taken,
-            } => Command::DeadLettered {
-                queue,
-                first,
-                count,
-                taken,
-            },
-            Op::Lend { outlet, channel } => Command::Lend { outlet, channel },
-            Op::Resume { outlet } => Command::Resume { outlet },
-            Op::Gone { outlet } => Command::Gone { outlet },
+            Op::Plain(ref command) => command.clone(),
         }
     }
 }
@@ -550,7 +475,7 @@ impl Broker {
         self.shards[shard].submit(
             self,
             Job {
-                ops: &[Op::Resume { outlet }],
+                ops: &[Command::Resume { outlet }.into()],
                 arena: &[],
                 receipt: None,
             },
@@ -564,7 +489,7 @@ impl Broker {
                 cell.submit(
                     self,
                     Job {
-                        ops: &[Op::Gone { outlet }],
+                        ops: &[Command::Gone { outlet }.into()],
                         arena: &[],
                         receipt: None,
                     },

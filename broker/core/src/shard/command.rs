@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use crate::channel::Term;
+use crate::channel::{Settled, Term};
 use crate::ids::{ConsumerId, OutletId, QueueId, Sequence};
 use crate::record::{Record, Records};
 use crate::settings::Settings;
 use crate::space::{IndexLimits, WaiterLimits, WaitersFull};
 
 /// What travels in batches. Commands for queues, consumers and outlets that are gone do nothing.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Command<'a> {
     /// Messages arrived: whole records, in order.
     Publish {
@@ -100,6 +100,60 @@ pub enum Command<'a> {
         /// [`StoredChunk::upto`](crate::shard::StoredChunk::upto), as it was handed over.
         upto: u16,
     },
+}
+
+impl Settled {
+    /// The deliveries were acknowledged.
+    #[must_use]
+    pub fn settle(self) -> Command<'static> {
+        let Self {
+            queue,
+            consumer,
+            first,
+            count,
+        } = self;
+        Command::Settle {
+            queue,
+            consumer,
+            first,
+            count,
+        }
+    }
+
+    /// The deliveries come back.
+    #[must_use]
+    pub fn requeue(self, cause: ReturnCause) -> Command<'static> {
+        let Self {
+            queue,
+            consumer,
+            first,
+            count,
+        } = self;
+        Command::Requeue {
+            queue,
+            consumer,
+            first,
+            count,
+            cause,
+        }
+    }
+
+    /// The deliveries were refused for good.
+    #[must_use]
+    pub fn reject(self) -> Command<'static> {
+        let Self {
+            queue,
+            consumer,
+            first,
+            count,
+        } = self;
+        Command::Reject {
+            queue,
+            consumer,
+            first,
+            count,
+        }
+    }
 }
 
 /// Why deliveries come back.

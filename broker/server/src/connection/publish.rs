@@ -124,51 +124,17 @@ impl Batch {
     }
 
     pub(crate) fn settle(&mut self, broker: &Broker, settled: &Settled) {
-        let Settled {
-            queue,
-            consumer,
-            first,
-            count,
-        } = *settled;
-        self.acknowledged += u64::from(count);
-        self.ops(broker, queue).push(Op::Settle {
-            queue,
-            consumer,
-            first,
-            count,
-        });
+        self.acknowledged += u64::from(settled.count);
+        self.ops(broker, settled.queue).push(settled.settle().into());
     }
 
     pub(crate) fn requeue(&mut self, broker: &Broker, settled: &Settled, cause: ReturnCause) {
-        let Settled {
-            queue,
-            consumer,
-            first,
-            count,
-        } = *settled;
-        self.ops(broker, queue).push(Op::Requeue {
-            queue,
-            consumer,
-            first,
-            count,
-            cause,
-        });
+        self.ops(broker, settled.queue).push(settled.requeue(cause).into());
     }
 
     pub(crate) fn reject(&mut self, broker: &Broker, settled: &Settled) {
-        let Settled {
-            queue,
-            consumer,
-            first,
-            count,
-        } = *settled;
-        self.acknowledged += u64::from(count);
-        self.ops(broker, queue).push(Op::Reject {
-            queue,
-            consumer,
-            first,
-            count,
-        });
+        self.acknowledged += u64::from(settled.count);
+        self.ops(broker, settled.queue).push(settled.reject().into());
     }
 
     /// Messages for one queue that lie in an arena which [`take_arena`](Self::take_arena) will bring. A refusal is told by

@@ -6,12 +6,13 @@
 use std::sync::Arc;
 
 use stoa_amqp::{Method, ReplyCode, basic};
+use stoa_core::shard::Command;
 
 use super::error::Exception;
 use super::session::{Open, Outcome};
 use crate::broker::Broker;
 use crate::outlet::ChannelMode;
-use crate::shards::{Job, Op};
+use crate::shards::Job;
 
 impl Open {
     /// `basic.qos`: what each new consumer may hold, or all of the channel together.
@@ -65,7 +66,7 @@ impl Open {
         let lendings = self.outlet.lock().take_lendings();
         let outlet = self.id;
         for (channel, shard) in lendings {
-            let ops = &[Op::Lend { outlet, channel }];
+            let ops = &[Command::Lend { outlet, channel }.into()];
             broker.shards[shard].submit(
                 broker,
                 Job {

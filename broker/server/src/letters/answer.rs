@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 use stoa_core::ids::{QueueId, Sequence};
+use stoa_core::shard::Command;
 
 use crate::broker::Broker;
 use crate::letters::Takers;
@@ -84,12 +85,13 @@ impl Pending {
                 } else {
                     all.end
                 };
-                ops.push(Op::DeadLettered {
+                let command = Command::DeadLettered {
                     queue: answer.queue,
                     first: answer.first.plus((from - all.start).into()),
                     count: upto - from,
                     taken,
-                });
+                };
+                ops.push(command.into());
                 from = upto;
             }
         }
@@ -161,12 +163,12 @@ mod tests {
             assert!(!pending.applied(more));
             assert!(pending.applied(&[]));
             let answer = |op: &Op| match *op {
-                Op::DeadLettered {
+                Op::Plain(Command::DeadLettered {
                     queue,
                     first,
                     count,
                     taken,
-                } => (queue.0, first.0, count, taken),
+                }) => (queue.0, first.0, count, taken),
                 ref other => panic!("{other:?} is no answer"),
             };
             pending.ops(&Takers::new(100)).iter().map(answer).collect()

@@ -3,7 +3,7 @@
 //! ```text
 //! Effects::dead, refused -> Parcel (copied, the shard is locked) -> Outbox (of the shard, in its order)
 //!    -> a task: `post.rs` makes letters of the messages, routes them, and hands the target shards their parts
-//!    -> all of these have applied them, and they are durable if they must be: `answer.rs` -> Op::DeadLettered to the shard they came from
+//!    -> all of these have applied them, and they are durable if they must be: `answer.rs` -> Command::DeadLettered to the shard they came from
 //! ```
 //!
 //! Nothing of this happens on the stack of a shard that is being run, so a chain of dead-letter exchanges is no recursion. How many letters of a

@@ -271,35 +271,13 @@ impl World {
     }
 
     pub(super) fn give_back(&mut self, runs: Vec<Settled>, how: How) {
-        for Settled {
-            queue,
-            consumer,
-            first,
-            count,
-        } in runs
-        {
+        for run in runs {
             let command = match how {
-                How::Requeue(cause) => Command::Requeue {
-                    queue,
-                    consumer,
-                    first,
-                    count,
-                    cause,
-                },
-                How::Reject => Command::Reject {
-                    queue,
-                    consumer,
-                    first,
-                    count,
-                },
-                How::Settle => Command::Settle {
-                    queue,
-                    consumer,
-                    first,
-                    count,
-                },
+                How::Requeue(cause) => run.requeue(cause),
+                How::Reject => run.reject(),
+                How::Settle => run.settle(),
             };
-            self.broker.apply(queue, command);
+            self.broker.apply(run.queue, command);
         }
     }
 
