@@ -4,6 +4,7 @@ mod configuration;
 mod options;
 
 use std::io::{IsTerminal, Write};
+use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -48,21 +49,27 @@ fn run(command: Command) -> anyhow::Result<()> {
 fn serve(configuration: Configuration) -> anyhow::Result<()> {
     options::check_cpu()?;
     options::raise_open_files();
-    let http = configuration.http;
-    let http = std::net::TcpListener::bind(http).with_context(|| {
-        format!("cannot listen for HTTP on {http}; is another broker running there? choose another address with --http")
-    })?;
-    http.set_nonblocking(true)?;
+    let http = bind(configuration.http, "http")?;
     let http_address = http.local_addr()?;
+    let prometheus: Vec<_> = configuration
+        .prometheus
+        .iter()
+        .map(|at| bind(*at, "prometheus"))
+        .collect::<Result<_, _>>()?;
+    let prometheus_addresses: Vec<_> = prometheus.iter().map(std::net::TcpListener::local_addr).collect::<Result<_, _>>()?;
     let broker = stoa_server::start(configuration.into_config()?)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let signal = runtime.block_on(async {
         let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
         let mut hang_up = signal(SignalKind::hangup())?;
         let listener = tokio::net::TcpListener::from_std(http)?;
-        let web = stoa_web::serve(broker.broker.clone(), listener);
+        let prometheus = prometheus
+            .into_iter()
+            .map(tokio::net::TcpListener::from_std)
+            .collect::<Result<_, _>>()?;
+        let web = stoa_web::serve(broker.broker.clone(), listener, prometheus);
         tokio::pin!(web);
-        announce(&broker, http_address);
+        announce(&broker, http_address, &prometheus_addresses);
         loop {
             tokio::select! {
                 ended = &mut web => return ended.map(|()| "the end of the HTTP server"),
@@ -77,12 +84,24 @@ fn serve(configuration: Configuration) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Listens for HTTP; `flag` says where.
+fn bind(at: SocketAddr, flag: &str) -> anyhow::Result<std::net::TcpListener> {
+    let listener = std::net::TcpListener::bind(at).with_context(|| {
+        format!("cannot listen for HTTP on {at}; is another broker running there? choose another address with --{flag}")
+    })?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
 /// The one line on standard output.
-fn announce(broker: &stoa_server::Running, http: std::net::SocketAddr) {
+fn announce(broker: &stoa_server::Running, http: SocketAddr, prometheus: &[SocketAddr]) {
     let listening: Vec<String> = broker.listening.iter().map(ToString::to_string).collect();
     let mut line = format!("Stoa is ready: {}", listening.join(", "));
     line.push_str(if listening.is_empty() { "" } else { " and " });
     line.push_str(&format!("http://{http} (user guest, password guest)."));
+    for at in prometheus {
+        line.push_str(&format!(" Metrics: http://{at}/metrics."));
+    }
     if let Some(amqp) = broker.listening.iter().find(|at| matches!(at, Listening::Amqp(_))) {
         line.push_str(&format!(
             " First message: amqp-declare-queue -u {amqp} -d -q hello && amqp-publish -u {amqp} -r hello -b 'Hello'"

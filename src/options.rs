@@ -66,6 +66,10 @@ pub(crate) struct ServeArgs {
     /// Where to speak HTTP; port 0 takes any free one. Default: 127.0.0.1:15672.
     #[arg(long, env = "STOA_HTTP", value_name = "ADDR:PORT")]
     http: Option<SocketAddr>,
+    /// Where to serve metrics for Prometheus without a login, as RabbitMQ's plugin does on port 15692; several with commas. Default: nowhere; the HTTP
+    /// address has them, too.
+    #[arg(long, env = "STOA_PROMETHEUS", value_name = "ADDR:PORT", value_delimiter = ',')]
+    prometheus: Option<Vec<SocketAddr>>,
     /// The broker's certificate (PEM), followed by those that lead to its authority.
     #[arg(long, env = "STOA_TLS_CERT", value_name = "FILE")]
     tls_cert: Option<PathBuf>,
@@ -122,6 +126,7 @@ impl ServeArgs {
         put(&mut all.amqps, self.amqps.map(listeners));
         put(&mut all.amqp_unix, self.amqp_unix);
         put(&mut all.http, self.http);
+        put(&mut all.prometheus, self.prometheus);
         put(&mut all.tls.cert, self.tls_cert);
         put(&mut all.tls.key, self.tls_key);
         put(&mut all.tls.ca, self.tls_ca);

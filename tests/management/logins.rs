@@ -114,3 +114,34 @@ fn answers_keep_browsers_safe() {
     let options = http::send(broker.http(), "OPTIONS", "/api/queues/%2F/q", GUEST, "");
     assert!(options.status == 200 && options.head.contains("allow: "), "{}", options.head);
 }
+
+#[tokio::test]
+async fn failures_over_amqp_count_with_those_over_http() {
+    use super::support::lapin::{Connection, ConnectionProperties};
+    let Some(broker) = Broker::own() else { return };
+    let header = user(&broker, "slow", "management", true);
+    let log_in = async |password: &str| {
+        let uri = format!("amqp://slow:{password}@{}/%2f", broker.amqp());
+        super::support::within("an answer", Connection::connect(&uri, ConnectionProperties::default()))
+            .await
+            .is_ok()
+    };
+    // Its password is kept with argon2id: the answer takes a while the first time, and the wrong ones every time.
+    assert!(log_in("geheim").await && log_in("geheim").await);
+    for _ in 0..10 {
+        assert!(!log_in("wrong").await);
+    }
+    assert!(!log_in("geheim").await, "nobody looks at the password any more");
+    assert_eq!(http::get(broker.http(), "/api/whoami", &header).status, 429);
+    let attempts = super::get(&broker, "/api/auth/attempts/stoa@localhost");
+    let amqp = attempts
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|entry| entry["protocol"] == "amqp091")
+        .unwrap();
+    assert_eq!(
+        (&amqp["auth_attempts_succeeded"], &amqp["auth_attempts_failed"]),
+        (&json!(2), &json!(11))
+    );
+}

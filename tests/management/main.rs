@@ -5,12 +5,14 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod attention;
 mod definitions;
 mod logins;
 mod messages;
 mod permissions;
 mod rabbitmqadmin;
 mod resources;
+mod statistics;
 mod tools;
 
 use serde_json::{Value, json};

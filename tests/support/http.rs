@@ -14,6 +14,8 @@ pub struct Response {
     /// The head, in lower case.
     pub head: String,
     pub body: String,
+    /// The body as it came.
+    pub octets: Vec<u8>,
 }
 
 impl Response {
@@ -47,29 +49,34 @@ pub fn send(address: SocketAddr, method: &str, path: &str, headers: &str, body: 
         "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n{body}"
     )
     .unwrap();
-    let mut answer = String::new();
-    socket.read_to_string(&mut answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no HTTP answer: {answer}"));
-    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    let head = head.to_lowercase();
-    let body = if head.contains("transfer-encoding: chunked") {
-        dechunk(body)
-    } else {
-        body.to_owned()
-    };
-    Response { status, head, body }
+    let mut answer = Vec::new();
+    socket.read_to_end(&mut answer).unwrap();
+    let at = answer.windows(4).position(|octets| octets == b"\r\n\r\n");
+    let at = at.unwrap_or_else(|| panic!("no HTTP answer: {}", String::from_utf8_lossy(&answer)));
+    let head = String::from_utf8_lossy(&answer[..at]).to_lowercase();
+    let mut octets = answer.split_off(at + 4);
+    if head.contains("transfer-encoding: chunked") {
+        octets = unchunked(&octets);
+    }
+    Response {
+        status: head.split(' ').nth(1).unwrap().parse().unwrap(),
+        head,
+        body: String::from_utf8_lossy(&octets).into_owned(),
+        octets,
+    }
 }
 
-/// The parts of an answer that was sent as it was made: each with its length in front, in hexadecimal.
-fn dechunk(mut parts: &str) -> String {
-    let mut body = String::new();
+/// What chunks hold; they must end as they should.
+fn unchunked(mut chunks: &[u8]) -> Vec<u8> {
+    let mut octets = Vec::new();
     loop {
-        let (length, rest) = parts.split_once("\r\n").unwrap_or_else(|| panic!("no length of a part: {parts}"));
-        let length = usize::from_str_radix(length, 16).unwrap();
-        if length == 0 {
-            return body;
+        let end = chunks.windows(2).position(|octets| octets == b"\r\n").expect("a chunk's size");
+        let size = usize::from_str_radix(std::str::from_utf8(&chunks[..end]).unwrap(), 16).unwrap();
+        chunks = &chunks[end + 2..];
+        if size == 0 {
+            return octets;
         }
-        body.push_str(&rest[..length]);
-        parts = rest[length..].strip_prefix("\r\n").unwrap();
+        octets.extend_from_slice(&chunks[..size]);
+        chunks = &chunks[size + 2..];
     }
 }

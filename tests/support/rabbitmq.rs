@@ -22,28 +22,50 @@ struct Rabbit {
 /// a broker that somebody named.
 pub fn address() -> Option<SocketAddr> {
     static RABBIT: OnceLock<Option<Rabbit>> = OnceLock::new();
-    RABBIT.get_or_init(start).as_ref().map(|rabbit| rabbit.address)
+    RABBIT.get_or_init(|| start("[].", "")).as_ref().map(|rabbit| rabbit.address)
 }
 
-fn start() -> Option<Rabbit> {
+/// Where another one, with the plugin `rabbitmq_prometheus`, is asked for its metrics.
+pub fn metrics_address() -> Option<SocketAddr> {
+    static RABBIT: OnceLock<Option<(Rabbit, SocketAddr)>> = OnceLock::new();
+    let started = RABBIT.get_or_init(|| {
+        let at = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
+        let port = format!("prometheus.tcp.ip = 127.0.0.1\nprometheus.tcp.port = {}\n", at.port());
+        let rabbit = start("[rabbitmq_prometheus].", &port)?;
+        wait_for(at, "its metrics");
+        Some((rabbit, at))
+    });
+    started.as_ref().map(|(_, at)| *at)
+}
+
+fn wait_for(at: SocketAddr, what: &str) {
+    let begun = Instant::now();
+    while TcpStream::connect(at).is_err() {
+        assert!(begun.elapsed() < START, "RabbitMQ did not start: {what}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+fn start(plugins: &str, configuration: &str) -> Option<Rabbit> {
     if super::Broker::is_external() || !Path::new(SERVER).exists() {
         println!("skipped: the comparison with RabbitMQ, which is not installed");
         return None;
     }
     let (port, distribution) = (free_port(), free_port());
-    let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("rabbitmq-{}", std::process::id()));
+    let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("rabbitmq-{}-{port}", std::process::id()));
     std::fs::create_dir_all(&home).unwrap();
-    std::fs::write(home.join("enabled_plugins"), "[].").unwrap();
+    std::fs::write(home.join("enabled_plugins"), plugins).unwrap();
+    std::fs::write(home.join("rabbitmq.conf"), configuration).unwrap();
     let script = r#"set -m; "$0" > log 2>&1 & read _; kill -9 -$!; cd /; rm -rf "$HOME""#;
     let leash = Command::new("sh")
         .args(["-c", script, SERVER])
         .current_dir(&home)
         .env("HOME", &home)
-        .env("RABBITMQ_NODENAME", format!("stoa-test-{}@localhost", std::process::id()))
+        .env("RABBITMQ_NODENAME", format!("stoa-test-{}-{port}@localhost", std::process::id()))
         .env("RABBITMQ_MNESIA_BASE", home.join("mnesia"))
         .env("RABBITMQ_LOG_BASE", home.join("logs"))
         .env("RABBITMQ_ENABLED_PLUGINS_FILE", home.join("enabled_plugins"))
-        .env("RABBITMQ_CONFIG_FILE", home.join("none"))
+        .env("RABBITMQ_CONFIG_FILE", home.join("rabbitmq.conf"))
         .env("RABBITMQ_PID_FILE", home.join("pid"))
         .env("RABBITMQ_NODE_IP_ADDRESS", "127.0.0.1")
         .env("RABBITMQ_NODE_PORT", port.to_string())

@@ -23,18 +23,23 @@ pub fn find(program: &str, debian_package: &str) -> Option<PathBuf> {
 
 /// Python with pika, in a virtual environment below the target directory. It is made once, and needs PyPI for that.
 pub fn python_with_pika() -> Option<PathBuf> {
-    let venv = Path::new(env!("CARGO_TARGET_TMPDIR")).join("pika");
+    python_with("pika", "pika>=1.3,<2")
+}
+
+/// The same with another module, and the package that it comes in.
+pub fn python_with(module: &str, package: &str) -> Option<PathBuf> {
+    let venv = Path::new(env!("CARGO_TARGET_TMPDIR")).join(module);
     let python = venv.join("bin/python");
-    let has_pika = || succeeds(Command::new(&python).args(["-c", "import pika"]));
-    if !has_pika() {
+    let has_module = || succeeds(Command::new(&python).arg("-c").arg(format!("import {module}")));
+    if !has_module() {
         let system = find("python3", "python3-venv")?;
         if !succeeds(Command::new(&system).args(["-m", "venv", "--clear"]).arg(&venv)) {
             apt_get("python3-venv");
             succeeds(Command::new(&system).args(["-m", "venv", "--clear"]).arg(&venv));
         }
-        succeeds(Command::new(&python).args(["-m", "pip", "install", "--quiet", "pika>=1.3,<2"]));
+        succeeds(Command::new(&python).args(["-m", "pip", "install", "--quiet", package]));
     }
-    or_skip(has_pika().then_some(python), "pika cannot be installed from PyPI")
+    or_skip(has_module().then_some(python), &format!("{module} cannot be installed from PyPI"))
 }
 
 /// Runs to the end, within the deadline. Its standard output; on failure the test fails with all that it said.

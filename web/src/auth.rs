@@ -170,13 +170,14 @@ pub(crate) async fn identify(api: &Arc<Api>, peer: SocketAddr, method: &Method, 
 
 /// Whether that is the user's password; after too many that were not, nobody is asked.
 pub(crate) async fn log_in(api: &Arc<Api>, peer: SocketAddr, user: String, password: String) -> Result<Caller, Failure> {
-    if api.logins.is_blocked(peer.ip(), &user) {
+    if api.broker.is_login_blocked(peer.ip(), &user) {
         return Err(Failure::too_many_logins());
     }
     let local = peer.ip().to_canonical().is_loopback();
     let is_right = api.broker.log_in(&user, &password, local).await;
-    api.logins.note(peer.ip(), &user, is_right);
+    api.logins.note(is_right);
     if !is_right {
+        api.broker.note_failed_login(peer.ip(), &user);
         tracing::warn!(%peer, user, "login refused");
         return Err(Failure::refused("Not_Authorized"));
     }

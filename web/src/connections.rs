@@ -17,9 +17,10 @@ use crate::nodes::milliseconds;
 use crate::query::Query;
 use crate::samples::{Ages, Of};
 use crate::tables::to_json;
-use crate::{Api, Site, names};
+use crate::{Api, Site, clock, names};
 
-fn name(view: &ConnectionView) -> String {
+/// How a connection is called.
+pub(crate) fn name(view: &ConnectionView) -> String {
     names::connection(view.peer, view.local, view.id)
 }
 
@@ -87,7 +88,7 @@ impl Row for Shown {
             fields.extend(
                 self.api
                     .samples
-                    .octets(Of::Connection(view.id), [view.received, view.sent], self.ages),
+                    .octets(&Of::Connection(view.id), [view.received, view.sent], self.ages),
             );
         }
         value
@@ -180,8 +181,10 @@ pub(crate) async fn close_of_user(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// A channel with its connection.
+/// A channel with its connection, and what it takes to show it.
 struct Channel {
+    api: Arc<Api>,
+    ages: Ages,
     connection: Arc<ConnectionView>,
     channel: ChannelView,
 }
@@ -194,7 +197,7 @@ impl Row for Channel {
     fn render(&self) -> Value {
         let (identity, channel) = (&self.connection.identity, &self.channel);
         let (peer_host, peer_port, ..) = ends(&self.connection);
-        json!({
+        let mut value = json!({
             "name": self.name(),
             "number": channel.number,
             "node": NODE,
@@ -210,23 +213,35 @@ impl Row for Channel {
             "consumer_count": channel.consumers,
             "messages_unacknowledged": channel.unacked,
             "messages_unconfirmed": channel.unconfirmed,
-        })
+            "message_stats": self.api.samples.channel(channel, self.ages),
+        });
+        if let Some(since) = self.api.samples.idle_since_ms(&Of::Channel(channel.connection, channel.number)) {
+            value["idle_since"] = clock::text(since).into();
+        }
+        value
     }
 }
 
-fn channels(api: &Api, caller: &Caller) -> Vec<Channel> {
+fn channels(api: &Arc<Api>, caller: &Caller, query: &Query) -> Vec<Channel> {
+    let ages = Ages::of(query);
     let connections = visible(api, caller).into_iter().map(|view| (view.id, Arc::new(view)));
     let connections: HashMap<_, _> = connections.collect();
     let all = api.broker.channels().into_iter();
     let known = all.filter_map(|channel| {
         let connection = connections.get(&channel.connection)?.clone();
-        Some(Channel { connection, channel })
+        let api = api.clone();
+        Some(Channel {
+            api,
+            ages,
+            connection,
+            channel,
+        })
     });
     known.collect()
 }
 
 pub(crate) async fn list_channels(State(api): Site, caller: Caller, query: Query) -> Result<Response, Failure> {
-    listing::list(channels(&api, &caller), &query).await
+    listing::list(channels(&api, &caller, &query), &query).await
 }
 
 pub(crate) async fn channels_of_connection(
@@ -236,7 +251,7 @@ pub(crate) async fn channels_of_connection(
     query: Query,
 ) -> Result<Response, Failure> {
     let connection = find(&api, &caller, &wanted)?;
-    let mut own = channels(&api, &caller);
+    let mut own = channels(&api, &caller, &query);
     own.retain(|channel| channel.connection.id == connection.id);
     listing::list(own, &query).await
 }
@@ -250,13 +265,13 @@ pub(crate) async fn channels_in_vhost(
     if !api.broker.has_vhost(&vhost) {
         return Err(Failure::not_found());
     }
-    let mut own = channels(&api, &caller);
+    let mut own = channels(&api, &caller, &query);
     own.retain(|channel| channel.connection.identity.vhost == vhost);
     listing::list(own, &query).await
 }
 
 pub(crate) async fn get_channel(State(api): Site, caller: Caller, Path(wanted): Path<String>, query: Query) -> Result<Response, Failure> {
-    let found = channels(&api, &caller).into_iter().find(|channel| channel.name() == wanted);
+    let found = channels(&api, &caller, &query).into_iter().find(|channel| channel.name() == wanted);
     let found = found.ok_or_else(Failure::not_found)?;
     let mut value = found.render();
     let consumers = api.broker.consumers(&api.broker.queues(Some(&found.connection.identity.vhost)));

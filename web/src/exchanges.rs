@@ -1,5 +1,7 @@
 //! `/api/exchanges`: to see, declare and delete. Publishing to one is in `messages.rs`.
 
+use std::sync::Arc;
+
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -11,8 +13,9 @@ use crate::body::{Body, Field, optional};
 use crate::failure::Failure;
 use crate::listing::{self, Row};
 use crate::query::Query;
+use crate::samples::Ages;
 use crate::tables::to_json;
-use crate::{Site, names};
+use crate::{Api, Site, names};
 
 /// What an exchange is declared with.
 pub(crate) const EXCHANGE: &[Field] = &[
@@ -37,36 +40,54 @@ pub(crate) fn declaration(view: &ExchangeView) -> Value {
     })
 }
 
-impl Row for ExchangeView {
+/// An exchange, and what it takes to show it.
+struct Shown {
+    view: ExchangeView,
+    api: Arc<Api>,
+    ages: Ages,
+}
+
+impl Row for Shown {
     fn name(&self) -> String {
-        self.exchange.name.as_str_lossy().into_owned()
+        self.view.exchange.name.as_str_lossy().into_owned()
     }
 
     fn render(&self) -> Value {
-        let mut value = declaration(self);
-        value["policy"] = json!(self.governing.policy.as_ref().map(|policy| policy.name.to_string()));
+        let mut value = declaration(&self.view);
+        value["message_stats"] = self.api.samples.through(&self.view.traffic, self.ages).into();
+        value["policy"] = json!(self.view.governing.policy.as_ref().map(|policy| policy.name.to_string()));
         // RabbitMQ says who declared it, which nobody keeps here.
         value["user_who_performed_action"] = json!("");
         value
     }
 }
 
+fn shown(api: &Arc<Api>, views: Vec<ExchangeView>, query: &Query) -> Vec<Shown> {
+    let (api, ages) = (api.clone(), Ages::of(query));
+    let show = |view| Shown {
+        view,
+        api: api.clone(),
+        ages,
+    };
+    views.into_iter().map(show).collect()
+}
+
 pub(crate) async fn list(State(api): Site, caller: Caller, query: Query) -> Result<Response, Failure> {
     let vhosts = api.broker.vhosts().into_iter().filter(|vhost| caller.sees(&api.broker, vhost));
     let all: Vec<_> = vhosts.filter_map(|vhost| api.broker.exchanges(&vhost)).flatten().collect();
-    listing::list(all, &query).await
+    listing::list(shown(&api, all, &query), &query).await
 }
 
 pub(crate) async fn list_in_vhost(State(api): Site, Path(vhost): Path<String>, query: Query) -> Result<Response, Failure> {
     let exchanges = api.broker.exchanges(&vhost).ok_or_else(Failure::not_found)?;
-    listing::list(exchanges, &query).await
+    listing::list(shown(&api, exchanges, &query), &query).await
 }
 
 type Name = Path<(String, String)>;
 
 pub(crate) async fn get(State(api): Site, Path((vhost, name)): Name, query: Query) -> Result<Response, Failure> {
     let view = api.broker.exchange(&vhost, names::exchange(&name).as_bytes());
-    let mut value = view.ok_or_else(Failure::not_found)?.render();
+    let mut value = shown(&api, vec![view.ok_or_else(Failure::not_found)?], &query).remove(0).render();
     value["incoming"] = json!([]);
     value["outgoing"] = json!([]);
     Ok(listing::object(value, &query))

@@ -14,6 +14,7 @@ mod attention;
 mod auth;
 mod bindings;
 mod body;
+mod clock;
 mod cluster;
 mod connections;
 mod contents;
@@ -27,6 +28,7 @@ mod limits;
 mod listing;
 mod logins;
 mod messages;
+mod metrics;
 mod names;
 mod nodes;
 mod openapi;
@@ -43,6 +45,7 @@ mod queues;
 mod refusal;
 mod route;
 mod routes;
+mod sampled;
 mod samples;
 mod server;
 mod sessions;
@@ -59,10 +62,14 @@ use axum::Router;
 use axum::extract::State;
 use stoa_server::{Broker, ManagementConfig};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 
 use crate::logins::Logins;
 use crate::samples::Samples;
 use crate::sessions::Sessions;
+
+/// Scrapes of metrics at a time; further ones wait for their turn.
+const SCRAPES_MAX: usize = 4;
 
 /// What all handlers share.
 pub(crate) struct Api {
@@ -70,6 +77,8 @@ pub(crate) struct Api {
     pub(crate) logins: Logins,
     pub(crate) sessions: Sessions,
     pub(crate) samples: Samples,
+    /// Scrapes under way at a time.
+    pub(crate) scrapes: Arc<Semaphore>,
     /// Where it is served.
     pub(crate) address: SocketAddr,
 }
@@ -81,9 +90,10 @@ impl Api {
     fn new(broker: Arc<Broker>, address: SocketAddr) -> Arc<Self> {
         let config = &broker.config().management;
         Arc::new(Self {
-            logins: Logins::new(config),
+            logins: Logins::default(),
             sessions: Sessions::new(config),
             samples: Samples::new(config),
+            scrapes: Arc::new(Semaphore::new(SCRAPES_MAX)),
             broker,
             address,
         })
@@ -94,14 +104,20 @@ impl Api {
     }
 }
 
-/// Serves HTTP until the listener fails.
+/// Serves HTTP until the listener fails, and at the other listeners metrics alone, for which nobody has to log in.
 ///
 /// # Errors
 /// What the operating system said of the listener.
-pub async fn serve(broker: Arc<Broker>, listener: TcpListener) -> std::io::Result<()> {
+pub async fn serve(broker: Arc<Broker>, listener: TcpListener, prometheus: Vec<TcpListener>) -> std::io::Result<()> {
     let api = Api::new(broker, listener.local_addr()?);
     let sampling = tokio::spawn(samples::run(api.clone()));
+    let alone = prometheus.into_iter().map(|listener| {
+        let api = api.clone();
+        tokio::spawn(async move { server::run(listener, outside::around(metrics::router(&api), api.config()), api.config()).await })
+    });
+    let alone: Vec<_> = alone.collect();
     let ended = server::run(listener, router(&api), api.config()).await;
+    alone.iter().for_each(tokio::task::JoinHandle::abort);
     sampling.abort();
     ended
 }

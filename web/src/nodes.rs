@@ -10,7 +10,8 @@ use stoa_server::{ExchangeKind, RABBITMQ_VERSION};
 use crate::failure::Failure;
 use crate::names::NODE;
 use crate::query::Query;
-use crate::{Api, Site, listing};
+use crate::samples::Ages;
+use crate::{Api, Site, listing, sampled};
 
 /// Every type of exchange, as RabbitMQ shows it.
 pub(crate) fn exchange_types() -> Vec<Value> {
@@ -21,17 +22,17 @@ pub(crate) fn exchange_types() -> Vec<Value> {
 }
 
 /// What the operating system says of this process; where it does not, zero.
-struct Process {
-    files: u64,
-    files_max: u64,
-    sockets: u64,
-    resident: u64,
-    threads: u64,
-    threads_max: u64,
+pub(crate) struct Process {
+    pub(crate) files: u64,
+    pub(crate) files_max: u64,
+    pub(crate) sockets: u64,
+    pub(crate) resident: u64,
+    pub(crate) threads: u64,
+    pub(crate) threads_max: u64,
 }
 
 impl Process {
-    fn look() -> Self {
+    pub(crate) fn look() -> Self {
         let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
         let number = |text: &str| text.split_whitespace().next().and_then(|word| word.parse().ok()).unwrap_or(0);
         let status = read("/proc/self/status");
@@ -73,9 +74,12 @@ pub(crate) fn milliseconds(time: SystemTime) -> u64 {
         .map_or(0, |since| since.as_millis() as u64)
 }
 
-pub(crate) fn view(api: &Api) -> Value {
+pub(crate) fn view(api: &Api, query: &Query) -> Value {
     let (alarms, process) = (api.broker.alarms(), Process::look());
-    json!({
+    let (ages, seen) = (Ages::of(query), api.broker.overview());
+    let figures = api.samples.node(&sampled::node(&api.broker, &process), ages);
+    let (_, churn) = api.samples.beside(&seen, ages);
+    let mut value = json!({
         "name": NODE,
         "type": "disc",
         "running": true,
@@ -102,22 +106,22 @@ pub(crate) fn view(api: &Api) -> Value {
         "rabbitmq_version": RABBITMQ_VERSION,
         "mem_limit": alarms.memory_max,
         "mem_alarm": alarms.memory,
-        "mem_used": process.resident,
         "mem_calculation_strategy": "rss",
-        "disk_free": alarms.disk_free,
         "disk_free_limit": alarms.disk_free_min,
         "disk_free_alarm": alarms.disk,
         "fd_total": process.files_max,
-        "fd_used": process.files,
         "sockets_total": process.files_max,
-        "sockets_used": process.sockets,
         "proc_total": process.threads_max,
-        "proc_used": process.threads,
-    })
+    });
+    if let Value::Object(fields) = &mut value {
+        fields.extend(figures);
+        fields.extend(churn);
+    }
+    value
 }
 
 pub(crate) async fn list(State(api): Site, query: Query) -> Result<Response, Failure> {
-    listing::list(vec![view(&api)], &query).await
+    listing::list(vec![view(&api, &query)], &query).await
 }
 
 fn check(name: &str) -> Result<(), Failure> {
@@ -126,7 +130,7 @@ fn check(name: &str) -> Result<(), Failure> {
 
 pub(crate) async fn get(State(api): Site, Path(name): Path<String>, query: Query) -> Result<Response, Failure> {
     check(&name)?;
-    let mut node = view(&api);
+    let mut node = view(&api, &query);
     if query.flag("memory") {
         node["memory"] = memory();
     }

@@ -8,6 +8,7 @@ use stoa_server::{Listening, RABBITMQ_VERSION};
 use crate::names::NODE;
 use crate::nodes::exchange_types;
 use crate::query::Query;
+use crate::sampled::all_messages;
 use crate::samples::{Ages, Of};
 use crate::{Api, Site, listing};
 
@@ -24,7 +25,7 @@ fn listeners(api: &Api) -> Vec<Value> {
 /// Answers with RabbitMQ's fields, and with what the store is doing.
 pub(crate) async fn get(State(api): Site, query: Query) -> Response {
     let seen = api.broker.overview();
-    let (mut stats, lengths) = api.samples.messages(Of::All, &seen.messages, Ages::of(&query));
+    let (mut stats, lengths) = api.samples.messages(&Of::All, &all_messages(&seen), Ages::of(&query));
     let (beside, churn) = api.samples.beside(&seen, Ages::of(&query));
     stats.extend(beside);
     let value = json!({

@@ -16,7 +16,7 @@ use crate::names::NODE;
 use crate::query::Query;
 use crate::samples::{Ages, Of};
 use crate::tables::to_json;
-use crate::{Api, Site, connections, latency};
+use crate::{Api, Site, clock, connections, latency};
 
 /// A queue, and what it takes to show it.
 struct Shown {
@@ -30,7 +30,7 @@ impl Shown {
     fn stats(&self) -> (Map<String, Value>, Map<String, Value>) {
         self.api
             .samples
-            .messages(Of::Queue(self.view.queue.id), &self.view.tally(), self.ages)
+            .messages(&Of::Queue(self.view.queue.id), &self.view.tally(), self.ages)
     }
 
     fn state(&self) -> &'static str {
@@ -48,7 +48,8 @@ impl Row for Shown {
             queue, counts, governing, ..
         } = &self.view;
         let name = |policy: &Option<Arc<Policy>>| policy.as_ref().map(|policy| policy.name.to_string());
-        let (stats, lengths) = self.stats();
+        let (of, (stats, lengths)) = (Of::Queue(queue.id), self.stats());
+        let capacity = self.api.samples.capacity(queue.id, &self.view.tally());
         let mut value = json!({
             "name": queue.name.as_str_lossy(),
             "vhost": &*queue.vhost,
@@ -63,6 +64,8 @@ impl Row for Shown {
             "online": [NODE],
             "state": self.state(),
             "consumers": counts.consumers,
+            "consumer_capacity": capacity,
+            "consumer_utilisation": capacity,
             "policy": name(&governing.policy),
             "operator_policy": name(&governing.operator),
             "effective_policy_definition": to_json(&governing.definition().unwrap_or_default()),
@@ -78,6 +81,10 @@ impl Row for Shown {
         });
         if let Value::Object(fields) = &mut value {
             fields.extend(lengths);
+            // As in RabbitMQ, it is there only while nothing happens.
+            if let Some(since) = self.api.samples.idle_since_ms(&of) {
+                fields.insert("idle_since".to_owned(), clock::text(since).into());
+            }
         }
         value
     }

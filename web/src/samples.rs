@@ -9,64 +9,12 @@ use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
 use serde_json::{Map, Value, json};
-use stoa_server::{ConnectionId, ManagementConfig, Overview, QueueId, QueueTally, Traffic};
+use stoa_server::{ChannelView, ConnectionId, ExchangeTraffic, ManagementConfig, Overview, QueueId, QueueTally};
 
 use crate::Api;
 use crate::nodes::milliseconds;
 use crate::query::Query;
-
-/// What is counted of a queue, and of all together, by RabbitMQ's names: first what `message_stats` has, then how much is there.
-const MESSAGES: [&str; 12] = [
-    "publish",
-    "deliver_get",
-    "deliver",
-    "deliver_no_ack",
-    "get",
-    "get_no_ack",
-    "get_empty",
-    "redeliver",
-    "ack",
-    "messages",
-    "messages_ready",
-    "messages_unacknowledged",
-];
-/// So many of them are rates, the others lengths.
-const RATES: usize = 9;
-
-/// What is counted of the broker beside its queues' messages: first what `message_stats` has, then `churn_rates`.
-const BESIDE: [&str; 10] = [
-    "confirm",
-    "return_unroutable",
-    "drop_unroutable",
-    "connection_created",
-    "connection_closed",
-    "channel_created",
-    "channel_closed",
-    "queue_declared",
-    "queue_created",
-    "queue_deleted",
-];
-/// So many of them are about messages.
-const OF_MESSAGES: usize = 3;
-
-/// In the order of [`BESIDE`].
-fn beside(seen: &Overview) -> [u64; BESIDE.len()] {
-    [
-        seen.confirmed,
-        seen.returned,
-        seen.dropped,
-        seen.connections_opened,
-        seen.connections_closed,
-        seen.channels_opened,
-        seen.channels_closed,
-        seen.queues_declared,
-        seen.queues_created,
-        seen.queues_deleted,
-    ]
-}
-
-/// What is counted of a connection.
-const OCTETS: [&str; 2] = ["recv_oct", "send_oct"];
+use crate::sampled::{self, BESIDE, CHANNEL, MESSAGES, NODE, OCTETS, OF_MESSAGES, OUT, RATES, READY, THROUGH};
 
 /// The counters of one object over time.
 #[derive(Debug, Default)]
@@ -104,14 +52,22 @@ impl Series {
 }
 
 /// Whose counters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Of {
     /// All queues together.
     All,
     /// The broker, beside them.
     Broker,
+    /// What the process uses.
+    Node,
     Queue(QueueId),
+    /// Dead letters out of a queue.
+    Dead(QueueId),
+    /// By the number that its traffic has.
+    Exchange(u64),
     Connection(ConnectionId),
+    Channel(ConnectionId, u16),
+    Vhost(Arc<str>),
 }
 
 #[derive(Debug, Default)]
@@ -140,6 +96,7 @@ pub(crate) struct Ages {
     rates: Option<(u64, u64)>,
     lengths: Option<(u64, u64)>,
     octets: Option<(u64, u64)>,
+    node: Option<(u64, u64)>,
 }
 
 impl Ages {
@@ -152,6 +109,7 @@ impl Ages {
             rates: pair("msg_rates"),
             lengths: pair("lengths"),
             octets: pair("data_rates"),
+            node: pair("node_stats"),
         }
     }
 }
@@ -171,25 +129,6 @@ pub(crate) struct Trend {
 /// Steps in one answer.
 const STEPS_MAX: u64 = 2000;
 
-/// A queue's counters, in the order of [`MESSAGES`].
-fn values(traffic: &Traffic, ready: u64, unacked: u64) -> [u64; MESSAGES.len()] {
-    let t = traffic;
-    [
-        t.published,
-        t.out(),
-        t.delivered,
-        t.delivered_no_ack,
-        t.got,
-        t.got_no_ack,
-        t.got_empty,
-        t.redelivered,
-        t.acked,
-        ready + unacked,
-        ready,
-        unacked,
-    ]
-}
-
 impl Samples {
     pub(crate) fn new(config: &ManagementConfig) -> Self {
         Self {
@@ -207,7 +146,7 @@ impl Samples {
         let Kept { tick, series, points, .. } = &mut *kept;
         let mut seen = std::collections::HashSet::new();
         for (of, values) in all {
-            seen.insert(of);
+            seen.insert(of.clone());
             *points += usize::from(series.entry(of).or_default().put(*tick, &values));
         }
         series.retain(|of, series| {
@@ -227,22 +166,25 @@ impl Samples {
     }
 
     /// Puts the rates of some counters into an object: `publish` with `publish_details`, and so on.
-    fn put(&self, into: &mut Map<String, Value>, of: Of, names: &[&str], first: usize, now: Option<&[u64]>, age: Option<(u64, u64)>) {
+    fn put(&self, into: &mut Map<String, Value>, of: &Of, names: &[&str], first: usize, now: Option<&[u64]>, age: Option<(u64, u64)>) {
         let kept = self.kept.lock();
-        let series = kept.series.get(&of);
+        let series = kept.series.get(of);
         for (place, name) in names.iter().enumerate().map(|(n, name)| (n + first, name)) {
             let at = |tick: u64| series.and_then(|series| series.at(tick)).map(|values| values[place]);
             let last = at(kept.tick);
+            let is_length = *of == Of::Node || name.starts_with("messages");
             let current = now.and_then(|now| now.get(place).copied()).or(last).unwrap_or(0);
             into.insert((*name).to_owned(), current.into());
-            into.insert(format!("{name}_details"), self.details(&kept, at, age));
+            into.insert(format!("{name}_details"), self.details(&kept, at, age, is_length));
         }
     }
 
-    fn details(&self, kept: &Kept, at: impl Fn(u64) -> Option<u64>, age: Option<(u64, u64)>) -> Value {
+    fn details(&self, kept: &Kept, at: impl Fn(u64) -> Option<u64>, age: Option<(u64, u64)>, is_length: bool) -> Value {
         let interval = self.interval.as_secs_f64();
+        // What was counted goes back only when something that was counted is gone.
+        let least = if is_length { f64::NEG_INFINITY } else { 0.0 };
         let rate = |newer: Option<u64>, older: Option<u64>, seconds: f64| match (newer, older) {
-            (Some(newer), Some(older)) if seconds > 0.0 => (newer as f64 - older as f64) / seconds,
+            (Some(newer), Some(older)) if seconds > 0.0 => ((newer as f64 - older as f64) / seconds).max(least),
             _ => 0.0,
         };
         let mut details = json!({"rate": rate(at(kept.tick), at(kept.tick.saturating_sub(1)), interval)});
@@ -266,9 +208,9 @@ impl Samples {
         details
     }
 
-    /// `message_stats`, and how many messages there are, of a queue or of all.
-    pub(crate) fn messages(&self, of: Of, tally: &QueueTally, ages: Ages) -> (Map<String, Value>, Map<String, Value>) {
-        let now = values(&tally.traffic, tally.ready, tally.unacked);
+    /// `message_stats`, and how many messages there are, of a queue, of a virtual host or of all.
+    pub(crate) fn messages(&self, of: &Of, tally: &QueueTally, ages: Ages) -> (Map<String, Value>, Map<String, Value>) {
+        let now = sampled::messages(tally);
         let (mut stats, mut lengths) = (Map::new(), Map::new());
         self.put(&mut stats, of, &MESSAGES[..RATES], 0, Some(&now), ages.rates);
         self.put(&mut lengths, of, &MESSAGES[RATES..], RATES, Some(&now), ages.lengths);
@@ -277,11 +219,94 @@ impl Samples {
 
     /// What else there is for the broker's `message_stats`, and its `churn_rates`.
     pub(crate) fn beside(&self, seen: &Overview, ages: Ages) -> (Map<String, Value>, Map<String, Value>) {
-        let now = beside(seen);
+        let now = sampled::beside(seen);
         let (mut stats, mut churn) = (Map::new(), Map::new());
-        self.put(&mut stats, Of::Broker, &BESIDE[..OF_MESSAGES], 0, Some(&now), ages.rates);
-        self.put(&mut churn, Of::Broker, &BESIDE[OF_MESSAGES..], OF_MESSAGES, Some(&now), ages.rates);
+        self.put(&mut stats, &Of::Broker, &BESIDE[..OF_MESSAGES], 0, Some(&now), ages.rates);
+        self.put(&mut churn, &Of::Broker, &BESIDE[OF_MESSAGES..], OF_MESSAGES, Some(&now), ages.rates);
         (stats, churn)
+    }
+
+    /// `message_stats` of an exchange.
+    pub(crate) fn through(&self, traffic: &ExchangeTraffic, ages: Ages) -> Map<String, Value> {
+        let mut stats = Map::new();
+        let now = sampled::through(traffic);
+        self.put(&mut stats, &Of::Exchange(traffic.id), &THROUGH, 0, Some(&now), ages.rates);
+        stats
+    }
+
+    /// `message_stats` of a channel.
+    pub(crate) fn channel(&self, view: &ChannelView, ages: Ages) -> Map<String, Value> {
+        let mut stats = Map::new();
+        let now = sampled::channel(&view.traffic);
+        self.put(
+            &mut stats,
+            &Of::Channel(view.connection, view.number),
+            &CHANNEL,
+            0,
+            Some(&now),
+            ages.rates,
+        );
+        stats
+    }
+
+    /// What the process uses.
+    pub(crate) fn node(&self, now: &[u64; NODE.len()], ages: Ages) -> Map<String, Value> {
+        let mut figures = Map::new();
+        self.put(&mut figures, &Of::Node, &NODE, 0, Some(now), ages.node);
+        figures
+    }
+
+    /// `recv_oct` and `send_oct` of a connection.
+    pub(crate) fn octets(&self, of: &Of, now: [u64; 2], ages: Ages) -> Map<String, Value> {
+        let mut octets = Map::new();
+        self.put(&mut octets, of, &OCTETS, 0, Some(&now), ages.octets);
+        octets
+    }
+
+    /// The same of a virtual host, behind what its messages do.
+    pub(crate) fn octets_of_vhost(&self, of: &Of, now: [u64; 2], ages: Ages) -> Map<String, Value> {
+        let mut octets = Map::new();
+        let mut values = [0; MESSAGES.len() + OCTETS.len()];
+        values[MESSAGES.len()..].copy_from_slice(&now);
+        self.put(&mut octets, of, &OCTETS, MESSAGES.len(), Some(&values), ages.octets);
+        octets
+    }
+
+    /// When something was last seen to change, in milliseconds since 1970; `None` if that was only now, or never.
+    pub(crate) fn idle_since_ms(&self, of: &Of) -> Option<u64> {
+        let kept = self.kept.lock();
+        let (changed, _) = kept.series.get(of)?.points.back()?;
+        let back = kept.tick.checked_sub(*changed).filter(|back| *back > 0)?;
+        Some(kept.taken_ms.saturating_sub(back * self.interval.as_millis() as u64))
+    }
+
+    /// How much of the last minute a queue's consumers could have taken more, 0 to 1: of how many samples no message was ready, because as long as a
+    /// consumer takes more, none is.
+    pub(crate) fn capacity(&self, queue: QueueId, tally: &QueueTally) -> f64 {
+        if tally.consumers == 0 {
+            return 0.0;
+        }
+        let kept = self.kept.lock();
+        let back = (TREND.as_secs_f64() / self.interval.as_secs_f64()).ceil() as u64;
+        let series = kept.series.get(&Of::Queue(queue));
+        let ticks = kept.tick.saturating_sub(back).max(1)..=kept.tick;
+        let before = ticks.filter_map(|tick| Some(series?.at(tick)?[READY]));
+        let ready: Vec<u64> = before.chain([tally.ready]).collect();
+        ready.iter().filter(|ready| **ready == 0).count() as f64 / ready.len() as f64
+    }
+
+    /// How many more there were a second over the last minute, or as far as samples go back, of what something has one counter of.
+    pub(crate) fn growth(&self, of: &Of) -> f64 {
+        let kept = self.kept.lock();
+        let back = (TREND.as_secs_f64() / self.interval.as_secs_f64()).ceil() as u64;
+        let from = kept.tick.saturating_sub(back).max(1);
+        let counted = |tick: u64| kept.series.get(of).and_then(|series| series.at(tick)).map_or(0, |values| values[0]);
+        let seconds = (kept.tick.saturating_sub(from)) as f64 * self.interval.as_secs_f64();
+        if seconds > 0.0 {
+            counted(kept.tick).saturating_sub(counted(from)) as f64 / seconds
+        } else {
+            0.0
+        }
     }
 
     /// Which way the queues go.
@@ -289,29 +314,34 @@ impl Samples {
         let kept = self.kept.lock();
         let back = (TREND.as_secs_f64() / self.interval.as_secs_f64()).ceil() as u64;
         let from = kept.tick.saturating_sub(back).max(1);
-        let seconds = (kept.tick.saturating_sub(from)) as f64 * self.interval.as_secs_f64();
         let trend = |queue| {
-            let series = kept.series.get(&Of::Queue(queue));
-            let at = |tick: u64| series.and_then(|series| series.at(tick));
-            match (at(from), at(kept.tick)) {
-                (Some(older), Some(newer)) if seconds > 0.0 => {
-                    let change = |place: usize| (newer[place] as f64 - older[place] as f64) / seconds;
-                    Trend {
-                        growth: change(RATES),
-                        out: change(1),
-                    }
-                }
-                _ => Trend::default(),
-            }
+            kept.series
+                .get(&Of::Queue(queue))
+                .map_or_else(Trend::default, |series| self.trend(series, from, kept.tick))
         };
         queues.map(trend).collect()
     }
 
-    /// `recv_oct` and `send_oct` of a connection.
-    pub(crate) fn octets(&self, of: Of, now: [u64; 2], ages: Ages) -> Map<String, Value> {
-        let mut octets = Map::new();
-        self.put(&mut octets, of, &OCTETS, 0, Some(&now), ages.octets);
-        octets
+    /// From one sample to another; a queue that was not there yet in the first had nothing in it then, and what came before the first sample of all is
+    /// not known.
+    fn trend(&self, series: &Series, from: u64, to: u64) -> Trend {
+        const NOTHING: [u64; MESSAGES.len()] = [0; MESSAGES.len()];
+        let first = series.points.front().map_or(to, |(tick, _)| *tick);
+        let (from, older) = match series.at(from) {
+            Some(older) => (from, older),
+            None => (first - 1, &NOTHING[..]),
+        };
+        let seconds = (to - from) as f64 * self.interval.as_secs_f64();
+        match series.at(to) {
+            Some(newer) if seconds > 0.0 => {
+                let change = |place: usize| (newer[place] as f64 - older[place] as f64) / seconds;
+                Trend {
+                    growth: change(RATES),
+                    out: change(OUT),
+                }
+            }
+            _ => Trend::default(),
+        }
     }
 }
 
@@ -321,18 +351,7 @@ pub(crate) async fn run(api: Arc<Api>) {
     turns.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         turns.tick().await;
-        let tallies = api.broker.queue_tallies();
-        let (total, seen) = (QueueTally::sum(&tallies), api.broker.overview());
-        let queues = tallies
-            .iter()
-            .map(|tally| (Of::Queue(tally.queue), values(&tally.traffic, tally.ready, tally.unacked).to_vec()));
-        let connections = api.broker.connections();
-        let connections = connections
-            .iter()
-            .map(|view| (Of::Connection(view.id), vec![view.received, view.sent]));
-        let all = (Of::All, values(&total.traffic, total.ready, total.unacked).to_vec());
-        let broker = (Of::Broker, beside(&seen).to_vec());
-        api.samples.take(queues.chain(connections).chain([all, broker]));
+        api.samples.take(sampled::take(&api).into_iter());
     }
 }
 
@@ -359,7 +378,7 @@ mod tests {
 
     fn publish(samples: &Samples, query: &str) -> Value {
         let tally = QueueTally::default();
-        let (stats, _) = samples.messages(Of::Queue(QueueId(1)), &tally, Ages::of(&Query::parse(query)));
+        let (stats, _) = samples.messages(&Of::Queue(QueueId(1)), &tally, Ages::of(&Query::parse(query)));
         stats["publish_details"].clone()
     }
 
@@ -394,5 +413,47 @@ mod tests {
             assert!(samples.kept.lock().points <= 110, "{published}");
         }
         assert_eq!(publish(&samples, ""), json!({"rate": 0.2}));
+    }
+
+    #[test]
+    fn a_queue_that_is_new_has_a_trend_and_one_that_rests_says_since_when() {
+        let samples = samples(1000);
+        let messages = |samples: &Samples, queues: &[(u64, u64, u64)]| {
+            let point = |(id, ready, out): &(u64, u64, u64)| {
+                let mut values = vec![0; MESSAGES.len()];
+                (values[RATES], values[READY], values[OUT]) = (*ready, *ready, *out);
+                (Of::Queue(QueueId(*id)), values)
+            };
+            samples.take(queues.iter().map(point));
+        };
+        let trend = |samples: &Samples, id| samples.trends(std::iter::once(QueueId(id)))[0];
+        messages(&samples, &[(1, 100, 0)]);
+        assert_eq!(
+            trend(&samples, 1),
+            Trend::default(),
+            "what was before the first sample is not known"
+        );
+        messages(&samples, &[(1, 100, 0), (2, 50, 10)]);
+        assert_eq!(
+            trend(&samples, 2),
+            Trend { growth: 10.0, out: 2.0 },
+            "within five seconds, from nothing"
+        );
+        messages(&samples, &[(1, 100, 0), (2, 0, 60)]);
+        assert_eq!(trend(&samples, 2), Trend { growth: 0.0, out: 6.0 });
+        assert_eq!(trend(&samples, 1), Trend::default());
+        let taken = samples.kept.lock().taken_ms;
+        assert_eq!(samples.idle_since_ms(&Of::Queue(QueueId(1))), Some(taken - 10_000));
+        assert_eq!(samples.idle_since_ms(&Of::Queue(QueueId(2))), None);
+        let tally = QueueTally {
+            consumers: 1,
+            ..QueueTally::default()
+        };
+        assert_eq!(samples.capacity(QueueId(2), &tally), 2.0 / 3.0);
+        assert_eq!(
+            samples.capacity(QueueId(2), &QueueTally::default()),
+            0.0,
+            "nobody is there to take any"
+        );
     }
 }

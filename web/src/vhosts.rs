@@ -6,14 +6,15 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::{Value, json};
-use stoa_server::{Broker, Description};
+use stoa_server::{Broker, ConnectionView, Description, QueueTally};
 
 use crate::auth::Caller;
 use crate::body::{Body, Field, optional};
 use crate::failure::Failure;
 use crate::names::NODE;
 use crate::query::Query;
-use crate::{Api, Site, listing};
+use crate::samples::{Ages, Of};
+use crate::{Api, Site, listing, sampled};
 
 /// What a virtual host is made with. Tags are a list, or a text with commas.
 pub(crate) const VHOST: &[Field] = &[
@@ -39,8 +40,42 @@ pub(crate) fn declaration(name: &str, description: &Description) -> Value {
     })
 }
 
-fn view(api: &Api, name: &str) -> Option<Value> {
+/// What virtual hosts' messages and connections do, looked at once for all that are shown.
+struct Doings {
+    messages: Vec<(Arc<str>, QueueTally)>,
+    connections: Vec<ConnectionView>,
+    ages: Ages,
+}
+
+impl Doings {
+    fn look(api: &Api, query: &Query) -> Self {
+        Self {
+            messages: api.broker.tallies().1,
+            connections: api.broker.connections(),
+            ages: Ages::of(query),
+        }
+    }
+
+    /// `message_stats`, the lengths of the queues together, and octets.
+    fn show(&self, api: &Api, name: &str, into: &mut Value) {
+        let Some((vhost, queues)) = self.messages.iter().find(|(vhost, _)| **vhost == *name) else {
+            return;
+        };
+        let of = Of::Vhost(vhost.clone());
+        let tally = sampled::vhost_messages(&api.broker, vhost, queues);
+        let (stats, lengths) = api.samples.messages(&of, &tally, self.ages);
+        let octets = sampled::octets_of_vhost(&self.connections, vhost);
+        into["message_stats"] = stats.into();
+        if let Value::Object(fields) = into {
+            fields.extend(lengths);
+            fields.extend(api.samples.octets_of_vhost(&of, octets, self.ages));
+        }
+    }
+}
+
+fn view(api: &Api, name: &str, doings: &Doings) -> Option<Value> {
     let mut value = declaration(name, &api.broker.vhost_description(name)?);
+    doings.show(api, name, &mut value);
     value["tracing"] = false.into();
     value["cluster_state"] = json!({NODE: "running"});
     value["protected_from_deletion"] = false.into();
@@ -50,11 +85,12 @@ fn view(api: &Api, name: &str) -> Option<Value> {
 pub(crate) async fn list(State(api): Site, caller: Caller, query: Query) -> Result<Response, Failure> {
     let vhosts = api.broker.vhosts();
     let visible = vhosts.iter().filter(|vhost| caller.sees(&api.broker, vhost));
-    listing::list(visible.filter_map(|vhost| view(&api, vhost)).collect(), &query).await
+    let doings = Doings::look(&api, &query);
+    listing::list(visible.filter_map(|vhost| view(&api, vhost, &doings)).collect(), &query).await
 }
 
 pub(crate) async fn get(State(api): Site, Path(vhost): Path<String>, query: Query) -> Result<Response, Failure> {
-    let value = view(&api, &vhost).ok_or_else(Failure::not_found)?;
+    let value = view(&api, &vhost, &Doings::look(&api, &query)).ok_or_else(Failure::not_found)?;
     Ok(listing::object(value, &query))
 }
 

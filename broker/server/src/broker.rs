@@ -20,7 +20,9 @@ use crate::bodies::Bodies;
 use crate::commit::Commits;
 use crate::config::Config;
 use crate::connection::Identity;
+use crate::counters::{Counters, ExchangeTallies};
 use crate::deduplication::SeenKeys;
+use crate::failures::LoginFailures;
 use crate::letters::Takers;
 use crate::logins::Logins;
 use crate::pager::Pager;
@@ -44,6 +46,7 @@ pub struct Broker {
     pub(crate) bodies: Bodies,
     pub(crate) connections: Mutex<HashMap<ConnectionId, Arc<crate::connection::Presence>>>,
     pub(crate) counters: Counters,
+    pub(crate) exchange_tallies: ExchangeTallies,
     pub(crate) tallies: Arc<Tallies>,
     /// How many look into queues at a time.
     pub(crate) contents: Semaphore,
@@ -65,6 +68,7 @@ pub struct Broker {
     /// What passwords are marked with, so that marks are this process's own.
     pub(crate) mark: RandomState,
     pub(crate) logins: Logins,
+    pub(crate) login_failures: LoginFailures,
     /// Where clients are listened to; set once the broker serves.
     pub(crate) listening: OnceLock<Vec<Listening>>,
 }
@@ -84,26 +88,6 @@ impl Site {
     }
 }
 
-/// What has happened since the start, over all connections.
-#[derive(Debug, Default)]
-pub(crate) struct Counters {
-    pub(crate) published: AtomicU64,
-    pub(crate) delivered: AtomicU64,
-    pub(crate) acknowledged: AtomicU64,
-    pub(crate) connections_opened: AtomicU64,
-    pub(crate) connections_closed: AtomicU64,
-    /// Publishes of channels in confirm mode that the shards have.
-    pub(crate) confirmed: AtomicU64,
-    /// Messages that found no queue: returned, and dropped.
-    pub(crate) returned: AtomicU64,
-    pub(crate) dropped: AtomicU64,
-    pub(crate) channels_opened: AtomicU64,
-    pub(crate) channels_closed: AtomicU64,
-    pub(crate) queues_declared: AtomicU64,
-    pub(crate) queues_created: AtomicU64,
-    pub(crate) queues_deleted: AtomicU64,
-}
-
 /// What a broker is put together from.
 pub(crate) struct Parts<'j> {
     pub(crate) config: Config,
@@ -121,6 +105,7 @@ pub(crate) struct Parts<'j> {
 impl Broker {
     pub(crate) fn new(parts: Parts<'_>) -> Self {
         Self {
+            login_failures: LoginFailures::new(&parts.config.management),
             contents: Semaphore::new(parts.config.limits.contents_requests_max),
             takers: Takers::new(parts.config.limits.letters_remembered_max),
             config: parts.config,
@@ -137,6 +122,7 @@ impl Broker {
             bodies: parts.bodies,
             connections: Mutex::default(),
             counters: Counters::default(),
+            exchange_tallies: ExchangeTallies::default(),
             tallies: Arc::default(),
             runtimes: parts.runtimes,
             admission: Arc::default(),
@@ -299,6 +285,7 @@ impl Broker {
         let before = unwritten.len();
         topology.delete_queue(&queue.vhost, queue.name.as_bytes(), unwritten);
         self.counters.queues_deleted.fetch_add(1, Ordering::Relaxed);
+        self.counters.dead.forget(queue.id);
         let released = topology.take_released();
         dropped.push(queue.id);
         dropped.extend_from_slice(&released);

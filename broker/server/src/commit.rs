@@ -16,6 +16,7 @@ use stoa_storage::{CommitNumber, Journal, TableError, WriteError};
 use tokio::sync::oneshot;
 
 use crate::broker::Broker;
+use crate::buckets::Buckets;
 use crate::outlet::{Outlet, OutletState};
 
 /// What everybody shares with the commit thread.
@@ -26,6 +27,8 @@ pub(crate) struct Commits {
     next_commit: AtomicU64,
     needed_from: AtomicU64,
     journal_bytes: AtomicU64,
+    /// What commits cost.
+    costs: Mutex<Costs>,
     dirty: AtomicBool,
     failed: AtomicBool,
     /// Held for reading by a transaction while its parts reach their shards, for writing by a commit while it asks the shards.
@@ -57,6 +60,14 @@ struct Asks {
     stop: bool,
 }
 
+/// What commits took so far.
+#[derive(Clone, Copy, Debug, Default)]
+struct Costs {
+    micros: Buckets,
+    octets: Buckets,
+    waiters: u64,
+}
+
 /// Figures of the commit thread, for metrics.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CommitStatus {
@@ -64,6 +75,12 @@ pub struct CommitStatus {
     pub commits: u64,
     /// Octets of journal segments in use.
     pub journal_bytes: u64,
+    /// How long commits took, in microseconds, since the start: from asking the shards until all was synced.
+    pub durations: Buckets,
+    /// Octets that commits wrote to the journal since the start.
+    pub sizes: Buckets,
+    /// Connections that waited for commits since the start.
+    pub waiters: u64,
     /// A write or sync failed: nothing is accepted or confirmed any more.
     pub failed: bool,
 }
@@ -75,6 +92,7 @@ impl Commits {
             next_commit: AtomicU64::new(next.0),
             needed_from: AtomicU64::new(0),
             journal_bytes: AtomicU64::new(0),
+            costs: Mutex::default(),
             dirty: AtomicBool::new(false),
             failed: AtomicBool::new(false),
             gate: RwLock::new(()),
@@ -160,6 +178,14 @@ impl Commits {
         true
     }
 
+    /// A commit took so long, for so many octets and connections.
+    fn note_cost(&self, took: Duration, octets: u64, waiters: usize) {
+        let mut costs = self.costs.lock();
+        costs.micros.record(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+        costs.octets.record(octets);
+        costs.waiters += waiters as u64;
+    }
+
     fn is_durable(&self, epoch: Epoch) {
         self.asks.lock().durable = epoch;
         self.progress.notify_all();
@@ -215,9 +241,13 @@ impl Commits {
     }
 
     pub(crate) fn status(&self) -> CommitStatus {
+        let costs = *self.costs.lock();
         CommitStatus {
             commits: self.next_commit.load(Ordering::Relaxed) - 1,
             journal_bytes: self.journal_bytes.load(Ordering::Relaxed),
+            durations: costs.micros,
+            sizes: costs.octets,
+            waiters: costs.waiters,
             failed: self.has_failed(),
         }
     }
@@ -270,9 +300,15 @@ fn commit_all(broker: &Arc<Broker>, mut journal: Journal) -> Journal {
     loop {
         let turn = commits.next(store.gather);
         let released = CommitNumber(commits.needed_from.load(Ordering::SeqCst));
-        if let Err(error) = commit(broker, &mut journal) {
-            fail(broker, &turn.waiters, &error);
-            return journal;
+        let begun = Instant::now();
+        match commit(broker, &mut journal) {
+            // Nothing had changed.
+            Ok(0) => {}
+            Ok(octets) => commits.note_cost(begun.elapsed(), octets, turn.waiters.len()),
+            Err(error) => {
+                fail(broker, &turn.waiters, &error);
+                return journal;
+            }
         }
         commits.is_durable(turn.epoch);
         journal.release(released);
@@ -295,8 +331,8 @@ fn commit_all(broker: &Arc<Broker>, mut journal: Journal) -> Journal {
     }
 }
 
-/// Gathers everything that changed, and makes it durable.
-fn commit(broker: &Arc<Broker>, journal: &mut Journal) -> Result<(), CommitError> {
+/// Gathers everything that changed, and makes it durable. Gives the octets that this took.
+fn commit(broker: &Arc<Broker>, journal: &mut Journal) -> Result<u64, CommitError> {
     let buffer = journal.buffer();
     let forgotten = broker.bodies.begin_commit();
     // No transaction is applied in part while the shards are asked.
@@ -320,7 +356,8 @@ fn commit(broker: &Arc<Broker>, journal: &mut Journal) -> Result<(), CommitError
             value: change.value.as_deref(),
         });
     }
-    if journal.pending_bytes() > 0 {
+    let octets = journal.pending_bytes();
+    if octets > 0 {
         let number = journal.commit()?;
         broker.pager.write_topology(&changes)?;
         broker.commits.next_commit.store(number.0 + 1, Ordering::SeqCst);
@@ -334,7 +371,7 @@ fn commit(broker: &Arc<Broker>, journal: &mut Journal) -> Result<(), CommitError
         broker.pager.drop_queue(queue);
     }
     broker.pager.forget_bodies(forgotten);
-    Ok(())
+    Ok(octets as u64)
 }
 
 /// Why a commit failed.

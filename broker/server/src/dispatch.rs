@@ -1,14 +1,13 @@
 //! The effects of a shard on the outside: deliveries into outlets, pages to the pager, the rest kept until the shard is unlocked.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use hashbrown::HashMap;
 use stoa_amqp::ShortString;
 use stoa_core::ids::{BodyId, ConsumerId, OutletId, QueueId, Sequence};
 use stoa_core::record::Records;
 use stoa_core::settings::Settings;
-use stoa_core::shard::{Command, Consumer, Delivery, Effects, Event, Letter, ReturnCause, Shard, StoredChunk, StoredError};
+use stoa_core::shard::{Command, Consumer, Delivery, Effects, Event, Letter, Reason, ReturnCause, Shard, StoredChunk, StoredError};
 
 use crate::broker::Broker;
 use crate::letters::{Parcel, Pending};
@@ -38,7 +37,6 @@ pub(crate) struct Dispatch<'b> {
     posts: bool,
     /// Letters from other shards that have all been applied.
     arrived: Vec<Arc<Pending>>,
-    delivered: u64,
     /// Outlets whose task has to go on with the socket.
     wake: Vec<Arc<Outlet>>,
 }
@@ -67,7 +65,6 @@ impl<'b> Dispatch<'b> {
             letters: Parcel::default(),
             posts: false,
             arrived: Vec::new(),
-            delivered: 0,
             wake: Vec::new(),
         }
     }
@@ -169,12 +166,6 @@ impl<'b> Dispatch<'b> {
 
     /// What must not be done while the shard is locked.
     pub(crate) fn after_unlock(&mut self) {
-        if self.delivered > 0 {
-            self.broker
-                .counters
-                .delivered
-                .fetch_add(std::mem::take(&mut self.delivered), Ordering::Relaxed);
-        }
         for outlet in self.wake.drain(..) {
             outlet.wake.notify_one();
         }
@@ -220,7 +211,6 @@ impl ToOutlets<'_, '_> {
 
 impl Effects for ToOutlets<'_, '_> {
     fn deliver(&mut self, delivery: Delivery<'_>) {
-        self.dispatch.delivered += u64::from(delivery.records.count);
         let broker = self.dispatch.broker;
         let delivered = self
             .outlet(delivery.consumer.outlet)
@@ -270,12 +260,17 @@ impl Effects for ToOutlets<'_, '_> {
 
     fn dead(&mut self, letter: Letter<'_>) {
         let Dispatch { letters, broker, .. } = &mut *self.dispatch;
+        broker
+            .counters
+            .dead
+            .add(letter.queue, letter.settings, letter.reason, letter.records.count);
         letters.add(&letter, &broker.bodies);
     }
 
     fn refused(&mut self, queue: QueueId, settings: &Arc<Settings>, records: Records<'_>, dead_letter: bool) {
         let Dispatch { letters, broker, .. } = &mut *self.dispatch;
         if dead_letter && settings.dead_letter.is_some() {
+            broker.counters.dead.add(queue, settings, Reason::MaxLength, records.count);
             letters.add_refused(queue, settings, records, &broker.bodies);
         }
         if self.dispatch.confirm != UNCONFIRMED {

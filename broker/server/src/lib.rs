@@ -12,13 +12,16 @@ mod administration;
 mod alarms;
 mod bodies;
 mod broker;
+mod buckets;
 mod commit;
 mod compat;
 mod config;
 mod connection;
 mod contents;
+mod counters;
 mod deduplication;
 mod dispatch;
+mod failures;
 mod letters;
 mod logins;
 mod names;
@@ -50,6 +53,7 @@ use stoa_storage::{Journal, OpenError, Store, StoreOptions};
 pub use administration::{AdministrationError, TopicPermission};
 pub use alarms::AlarmStatus;
 pub use broker::Broker;
+pub use buckets::Buckets;
 pub use commit::CommitStatus;
 pub use compat::{Compat, RABBITMQ_VERSION};
 pub use config::{
@@ -60,9 +64,10 @@ pub use connection::{Identity, NewMessage, Presence, TakenMessage, Taking};
 pub use contents::{
     Asker, Browse, ContentsError, Destination, Filter, HolderView, MessagePage, MessageView, Moved, Pick, Removed, UnackedPage, UnackedView,
 };
+pub use counters::{DeadLettered, ExchangeTraffic, SIZES, Sizes};
 pub use outlet::ChannelMode;
 pub use overview::{ConnectionView, Overview, QueueTally, QueueView};
-pub use presence::{ChannelView, ConsumerView};
+pub use presence::{ChannelTraffic, ChannelView, ConsumerView};
 pub use recovery::RecoveryError;
 pub use requests::{BindingRequest, Refusal, Requester};
 pub use stoa_core::ids::{ConnectionId, Millis, QueueId, Sequence};

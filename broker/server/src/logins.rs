@@ -4,8 +4,8 @@
 //! keyed digest for as long as the user keeps it, so that a client that logs in again and again (or sends a password with every HTTP request) pays once.
 
 use std::hash::BuildHasher;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use hashbrown::HashMap;
 use parking_lot::Mutex;
@@ -15,6 +15,7 @@ use tokio::sync::Semaphore;
 
 use crate::broker::Broker;
 use crate::config::Config;
+use crate::outlet::Outlet;
 
 /// Users whose password is remembered.
 const REMEMBERED_MAX: usize = 10_000;
@@ -159,22 +160,28 @@ impl Broker {
         is_right
     }
 
-    /// The same for who cannot wait: a login over AMQP, whose thread computes.
-    pub(crate) fn log_in_now(self: &Arc<Self>, user: &str, password: &str, local: bool) -> bool {
+    /// The same, as far as it can be told at once; `None`: it takes argon2id to tell.
+    pub(crate) fn log_in_now(self: &Arc<Self>, user: &str, password: &str, local: bool) -> Option<bool> {
         match self.known(user, password, local) {
-            Known::Wrong => false,
+            Known::Wrong => Some(false),
             Known::Right => {
                 self.renew_hash(user, password);
-                true
+                Some(true)
             }
-            Known::Unknown(hash) => {
-                let is_right = hash.verify(password);
-                if is_right {
-                    self.logins.remember(user, &hash, password);
-                }
-                is_right
-            }
+            Known::Unknown(_) => None,
         }
+    }
+
+    /// Looks at a password while its connection waits, which is woken when the answer is there. As many wait here as there are handshakes.
+    pub(crate) fn log_in_for(self: &Arc<Self>, outlet: &Arc<Outlet>, user: String, password: String, local: bool) -> Arc<OnceLock<bool>> {
+        let answer = Arc::new(OnceLock::new());
+        let (broker, outlet, told) = (self.clone(), outlet.clone(), answer.clone());
+        self.next_runtime().spawn(async move {
+            let is_right = broker.log_in(&user, &password, local).await;
+            told.get_or_init(|| is_right);
+            outlet.wake.notify_one();
+        });
+        answer
     }
 
     /// Computes something slow while others go on. `None`: it has panicked.

@@ -6,13 +6,14 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use stoa_core::ids::{ConnectionId, QueueId};
-use stoa_core::shard::{Counts, Latency, Traffic};
+use stoa_core::shard::{Counts, Latency, Shard, Traffic};
 use stoa_core::topology::{Governing, Queue};
 
 use crate::alarms::AlarmStatus;
 use crate::broker::Broker;
 use crate::commit::CommitStatus;
 use crate::connection::Identity;
+use crate::counters::{DeadLettered, Sizes};
 use crate::recovery::all_queues;
 use crate::transport::{self, Listening, Peer, TlsSummary};
 
@@ -36,12 +37,20 @@ pub struct Overview {
     pub queues: usize,
     /// Exchanges in all virtual hosts, the predeclared ones included.
     pub exchanges: usize,
-    /// What messages do in all queues, and did since the start in those that are there.
+    /// What is in all queues, and what messages did since the start in these and in those that are gone.
     pub messages: QueueTally,
     /// Connections accepted and closed since the start.
     pub connections_opened: u64,
     /// Connections closed since the start.
     pub connections_closed: u64,
+    /// Octets that came over all connections since the start.
+    pub received_bytes: u64,
+    /// Octets that went over all connections since the start.
+    pub sent_bytes: u64,
+    /// Messages that clients published since the start, by the size of their bodies.
+    pub published: Sizes,
+    /// Messages that left queues for dead-letter exchanges since the start.
+    pub dead_lettered: Vec<DeadLettered>,
     /// Publishes in confirm mode since the start.
     pub confirmed: u64,
     /// Messages without a queue that went back to their publishers since the start.
@@ -79,6 +88,8 @@ pub struct QueueTally {
     pub unacked: u64,
     /// Consumers.
     pub consumers: u64,
+    /// Octets of the messages, in memory or not.
+    pub bytes: u64,
     /// What the messages did.
     pub traffic: Traffic,
 }
@@ -90,6 +101,7 @@ impl QueueTally {
             ready: counts.ready,
             unacked: counts.unacked,
             consumers: counts.consumers.into(),
+            bytes: counts.bytes,
             traffic,
         }
     }
@@ -98,13 +110,16 @@ impl QueueTally {
     #[must_use]
     pub fn sum(tallies: &[Self]) -> Self {
         let mut sum = Self::default();
-        for tally in tallies {
-            sum.ready += tally.ready;
-            sum.unacked += tally.unacked;
-            sum.consumers += tally.consumers;
-            sum.traffic.add(&tally.traffic);
-        }
+        tallies.iter().for_each(|tally| sum.add(tally));
         sum
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.ready += other.ready;
+        self.unacked += other.unacked;
+        self.consumers += other.consumers;
+        self.bytes += other.bytes;
+        self.traffic.add(&other.traffic);
     }
 }
 
@@ -163,7 +178,11 @@ impl Broker {
     #[must_use]
     pub fn overview(self: &Arc<Self>) -> Overview {
         let tallies = self.queue_tallies();
-        let messages = QueueTally::sum(&tallies);
+        let mut messages = QueueTally::sum(&tallies);
+        for cell in &self.shards {
+            messages.traffic.add(&cell.look(self, |running| running.shard.departed()));
+        }
+        messages.traffic = self.counters.never_less(messages.traffic);
         let connections = self.connections();
         let counters = &self.counters;
         Overview {
@@ -176,7 +195,11 @@ impl Broker {
             exchanges: self.exchange_count(),
             messages,
             connections_opened: counters.connections_opened.load(Ordering::Relaxed),
+            received_bytes: counters.received.with_open(connections.iter().map(|view| view.received).sum()),
+            sent_bytes: counters.sent.with_open(connections.iter().map(|view| view.sent).sum()),
             connections_closed: counters.connections_closed.load(Ordering::Relaxed),
+            published: counters.sizes.read(),
+            dead_lettered: counters.dead.read(),
             confirmed: counters.confirmed.load(Ordering::Relaxed),
             returned: counters.returned.load(Ordering::Relaxed),
             dropped: counters.dropped.load(Ordering::Relaxed),
@@ -235,27 +258,57 @@ impl Broker {
         ends.collect()
     }
 
+    /// The same of all queues together, those that are gone included.
+    #[must_use]
+    pub fn latency_of_all(self: &Arc<Self>) -> Latency {
+        let mut all = Latency::default();
+        self.look_at_queues(|shard, queue, _| shard.add_latency(queue, &mut all));
+        for cell in &self.shards {
+            cell.look(self, |running| all.add(running.shard.departed_latency()));
+        }
+        all
+    }
+
+    /// Shows every queue to `f`, with the place of its virtual host among those that are given. Locks are held for a thousand queues at a time.
+    fn look_at_queues(self: &Arc<Self>, mut f: impl FnMut(&Shard, QueueId, usize)) -> Vec<Arc<str>> {
+        let (ids, vhosts) = {
+            let topology = &self.topology.read().topology;
+            let vhosts: Vec<_> = topology.vhosts().cloned().collect();
+            let of = |(place, vhost): (usize, &Arc<str>)| -> Vec<_> { topology.queues(vhost).map(|queue| (queue.id, place)).collect() };
+            let ids: Vec<(QueueId, usize)> = vhosts.iter().enumerate().flat_map(of).collect();
+            (ids, vhosts)
+        };
+        for cell in &self.shards {
+            let own: Vec<_> = ids.iter().filter(|(id, _)| self.shard_index(*id) == cell.index).collect();
+            for ids in own.chunks(CHUNK) {
+                cell.look(self, |running| ids.iter().for_each(|(id, place)| f(&running.shard, *id, *place)));
+            }
+        }
+        vhosts
+    }
+
     /// What is in every queue and what its messages did, in no particular order. Locks are held for a thousand queues at a time.
     #[must_use]
     pub fn queue_tallies(self: &Arc<Self>) -> Vec<QueueTally> {
-        let ids: Vec<QueueId> = {
-            let topology = &self.topology.read().topology;
-            all_queues(topology).map(|queue| queue.id).collect()
-        };
-        let mut tallies = Vec::with_capacity(ids.len());
-        for cell in &self.shards {
-            let own: Vec<_> = ids.iter().copied().filter(|id| self.shard_index(*id) == cell.index).collect();
-            for ids in own.chunks(CHUNK) {
-                cell.look(self, |running| {
-                    let shard = &running.shard;
-                    tallies.extend(
-                        ids.iter()
-                            .map(|id| QueueTally::new(*id, shard.counts(*id).unwrap_or_default(), shard.traffic(*id).unwrap_or_default())),
-                    );
-                });
+        self.tallies().0
+    }
+
+    /// The same, and of each virtual host together.
+    #[must_use]
+    pub fn tallies(self: &Arc<Self>) -> (Vec<QueueTally>, Vec<(Arc<str>, QueueTally)>) {
+        let mut tallies = Vec::new();
+        let mut sums: Vec<QueueTally> = Vec::new();
+        let vhosts = self.look_at_queues(|shard, id, place| {
+            let (counts, traffic) = (shard.counts(id).unwrap_or_default(), shard.traffic(id).unwrap_or_default());
+            let tally = QueueTally::new(id, counts, traffic);
+            if sums.len() <= place {
+                sums.resize_with(place + 1, QueueTally::default);
             }
-        }
-        tallies
+            sums[place].add(&tally);
+            tallies.push(tally);
+        });
+        sums.resize_with(vhosts.len(), QueueTally::default);
+        (tallies, vhosts.into_iter().zip(sums).collect())
     }
 
     /// All queues with their counts, by virtual host and name; of one virtual host, or of all. Locks are held for a thousand queues at a time, so that

@@ -1,14 +1,15 @@
 //! Channels and consumers as the HTTP surface sees them, and connections that administrators close.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use stoa_amqp::{ReplyCode, ShortString, Table};
 use stoa_core::ids::{ConnectionId, OutletId};
-use stoa_core::shard::{Activity, Attendance};
+use stoa_core::shard::{Activity, Attendance, Traffic};
 use stoa_core::topology::Queue;
 
 use crate::broker::Broker;
-use crate::outlet::ChannelMode;
+use crate::outlet::{ChannelMode, ChannelOut};
 use crate::overview::QueueView;
 
 /// A channel.
@@ -28,6 +29,36 @@ pub struct ChannelView {
     pub unacked: u64,
     /// Publishes that wait for their confirm.
     pub unconfirmed: u64,
+    /// What was done with messages on it.
+    pub traffic: ChannelTraffic,
+}
+
+/// What was done with messages on a channel since it was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ChannelTraffic {
+    /// Messages that were published, delivered, taken and acknowledged.
+    pub messages: Traffic,
+    /// Publishes that were confirmed, or refused.
+    pub confirmed: u64,
+    /// Messages without a queue that went back to the publisher.
+    pub returned: u64,
+    /// Messages without a queue that nobody wanted back.
+    pub dropped: u64,
+}
+
+impl ChannelTraffic {
+    fn of(channel: &ChannelOut) -> Self {
+        let counts = &channel.counts;
+        Self {
+            messages: Traffic {
+                published: counts.published.load(Ordering::Relaxed),
+                ..channel.traffic
+            },
+            confirmed: channel.confirms.confirmed(),
+            returned: counts.returned.load(Ordering::Relaxed),
+            dropped: counts.dropped.load(Ordering::Relaxed),
+        }
+    }
 }
 
 /// A consumer.
@@ -82,6 +113,7 @@ impl Broker {
                 consumers: channel.consumers.len(),
                 unacked: channel.unacked.held(),
                 unconfirmed: channel.confirms.outstanding(),
+                traffic: ChannelTraffic::of(channel),
             }));
             drop(state);
             views[first..].sort_by_key(|view| view.number);

@@ -6,6 +6,7 @@ use stoa_amqp::{ShortString, Table};
 use stoa_core::topology::{Binding, Destination, Exchange, ExchangeKind, Governing, OwnQueues, Topology};
 
 use crate::broker::Broker;
+use crate::counters::ExchangeTraffic;
 
 /// An exchange, and the policies that it is under.
 #[derive(Clone, Debug)]
@@ -14,6 +15,8 @@ pub struct ExchangeView {
     pub exchange: Arc<Exchange>,
     /// Its policies.
     pub governing: Governing,
+    /// What went through it.
+    pub traffic: ExchangeTraffic,
 }
 
 /// A binding, and where it is.
@@ -39,7 +42,7 @@ pub enum BindingsOf<'a> {
 }
 
 /// The exchange without a name, which every virtual host has and nobody declares.
-fn default_exchange(vhost: &Arc<str>) -> ExchangeView {
+fn default_exchange(vhost: &Arc<str>, traffic: ExchangeTraffic) -> ExchangeView {
     let exchange = Exchange {
         name: ShortString::default(),
         vhost: vhost.clone(),
@@ -53,6 +56,7 @@ fn default_exchange(vhost: &Arc<str>) -> ExchangeView {
     ExchangeView {
         exchange: Arc::new(exchange),
         governing: Governing::default(),
+        traffic,
     }
 }
 
@@ -88,8 +92,11 @@ impl Broker {
             let declared = topology.exchanges(&vhost).map(|exchange| ExchangeView {
                 exchange: exchange.clone(),
                 governing: topology.governing_exchange(&vhost, exchange.name.as_bytes()),
+                traffic: self.exchange_tallies.read(&vhost, exchange.name.as_bytes()),
             });
-            declared.chain([default_exchange(&vhost)]).collect()
+            declared
+                .chain([default_exchange(&vhost, self.exchange_tallies.read(&vhost, b""))])
+                .collect()
         };
         views.sort_by(|a, b| a.exchange.name.cmp(&b.exchange.name));
         Some(views)
@@ -100,12 +107,27 @@ impl Broker {
     pub fn exchange(&self, vhost: &str, name: &[u8]) -> Option<ExchangeView> {
         let topology = &self.topology.read().topology;
         let vhost = vhost_named(topology, vhost)?;
+        let traffic = self.exchange_tallies.read(&vhost, name);
         if name.is_empty() {
-            return Some(default_exchange(&vhost));
+            return Some(default_exchange(&vhost, traffic));
         }
         let exchange = topology.exchange(&vhost, name)?;
         let governing = topology.governing_exchange(&vhost, name);
-        Some(ExchangeView { exchange, governing })
+        Some(ExchangeView {
+            exchange,
+            governing,
+            traffic,
+        })
+    }
+
+    /// How many bindings begin at an exchange, or that many queues there are, at the default exchange.
+    #[must_use]
+    pub fn binding_count(&self, vhost: &str, exchange: &[u8]) -> usize {
+        let topology = &self.topology.read().topology;
+        match exchange {
+            b"" => topology.queues(vhost).count(),
+            name => topology.bindings_of_source(vhost, name).count(),
+        }
     }
 
     /// Bindings of a virtual host, those to the default exchange included, by source, destination and key; `None` if there is no such virtual host,

@@ -2,7 +2,7 @@
 
 use crate::auth::Access::{Administrator, Monitoring, Public, User, Vhost};
 use crate::route::{Route, delete, get, list, post, put};
-use crate::{assets, attempts, attention, cluster, definitions, health, nodes, openapi, overview, sessions};
+use crate::{assets, attempts, attention, cluster, definitions, health, metrics, nodes, openapi, overview, sessions};
 
 pub(super) fn pages() -> Vec<Route> {
     vec![
@@ -12,6 +12,20 @@ pub(super) fn pages() -> Vec<Route> {
         get("/js/{*file}", Public, "Its modules", assets::script),
         get("/vendor/{*file}", Public, "Libraries that it uses", assets::library),
         get("/cli", Public, "Where to get command line tools", assets::cli),
+        get(
+            "/metrics",
+            Public,
+            "Figures for Prometheus, of everything together",
+            metrics::aggregated,
+        ),
+        get("/metrics/per-object", Monitoring, "The same of every object", metrics::per_object),
+        get(
+            "/metrics/detailed",
+            Monitoring,
+            "The same of objects, those families that are asked for",
+            metrics::detailed,
+        ),
+        get("/metrics/memory-breakdown", Monitoring, "What memory is used for", metrics::memory),
         get("/api/openapi.json", Public, "This document", openapi::get),
     ]
 }

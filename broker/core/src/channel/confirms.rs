@@ -114,6 +114,12 @@ impl Confirms {
         })
     }
 
+    /// Publishes that were confirmed, or refused.
+    #[must_use]
+    pub fn confirmed(&self) -> u64 {
+        self.confirmed
+    }
+
     /// Publishes that are not confirmed.
     #[must_use]
     pub fn outstanding(&self) -> u64 {

@@ -52,6 +52,16 @@ impl Histogram {
         self.max_ms = self.max_ms.max(ms);
     }
 
+    /// Adds the durations of another.
+    pub fn add(&mut self, other: &Self) {
+        for (bucket, count) in self.buckets.iter_mut().zip(other.buckets) {
+            *bucket = bucket.saturating_add(count);
+        }
+        self.count += other.count;
+        self.sum_ms = self.sum_ms.saturating_add(other.sum_ms);
+        self.max_ms = self.max_ms.max(other.max_ms);
+    }
+
     /// How many durations there are.
     #[must_use]
     pub fn count(&self) -> u64 {

@@ -39,7 +39,29 @@ pub struct Latency {
 /// A probe is looked after this often: its message may have left the queue otherwise.
 const LOOK_AFTER_MS: u64 = 1000;
 
+impl Latency {
+    /// Adds what was seen elsewhere.
+    pub fn add(&mut self, other: &Self) {
+        self.queue.add(&other.queue);
+        self.ack.add(&other.ack);
+        self.expired += other.expired;
+    }
+}
+
 impl Shard {
+    /// Adds what was seen of a queue's messages.
+    pub fn add_latency(&self, queue: QueueId, to: &mut Latency) {
+        if let Some(queue) = self.queues.get(&queue) {
+            queue.add_latency(to);
+        }
+    }
+
+    /// What was seen of the messages of queues that have been deleted.
+    #[must_use]
+    pub fn departed_latency(&self) -> &Latency {
+        &self.departed.latency
+    }
+
     /// What was seen of a queue's messages since it was declared or the broker started; `None` if there is no such queue.
     #[must_use]
     pub fn latency(&self, queue: QueueId) -> Option<Latency> {
@@ -53,6 +75,14 @@ impl Shard {
 }
 
 impl Queue {
+    pub(crate) fn add_latency(&self, to: &mut Latency) {
+        if let Some(observed) = &self.observed {
+            to.queue.add(&observed.queue);
+            to.ack.add(&observed.ack);
+        }
+        to.expired += self.lanes.iter().map(|lane| lane.expired).sum::<u64>();
+    }
+
     /// A run of messages has arrived. The first of it is followed if no other one is.
     #[inline]
     pub(crate) fn probe_published(&mut self, first: Sequence, now: Millis) {

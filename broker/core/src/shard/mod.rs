@@ -80,6 +80,7 @@ use common::Common;
 use lane::{Lane, LaneId};
 use map::IdMap;
 use queue::Queue;
+use removal::Departed;
 
 /// Queues that are run together.
 #[derive(Debug, Default)]
@@ -88,6 +89,8 @@ pub struct Shard {
     common: Common,
     /// Chunks in the table that the replay settled.
     forgotten: Vec<(QueueId, Sequence)>,
+    /// What the messages of deleted queues did.
+    departed: Departed,
 }
 
 impl Shard {

@@ -6,12 +6,21 @@ use crate::shard::chunk::state;
 use crate::shard::common::Common;
 use crate::shard::effects::Effects;
 use crate::shard::lane::Lane;
+use crate::shard::latency::Latency;
 use crate::shard::queue::Queue;
 use crate::shard::stored::{self, HEAD, HeadEntry};
+use crate::shard::traffic::Traffic;
 use crate::shard::{DeleteError, Shard};
 
 /// More chunks than this are forgotten as a range, which the store does in one step but remembers for long.
 const SINGLE_MAX: usize = 64;
+
+/// What the messages of queues did that have been deleted, and how long they waited.
+#[derive(Debug, Default)]
+pub(crate) struct Departed {
+    pub(crate) traffic: Traffic,
+    pub(crate) latency: Latency,
+}
 
 impl Shard {
     /// Removes a queue and what is in it (AMQP 0-9-1, `queue.delete`); says how many messages were ready.
@@ -37,6 +46,8 @@ impl Shard {
             self.common.leave(consumer.outlet, queue.id, consumer.id);
             effects.cancelled(consumer, queue.id);
         }
+        self.departed.traffic.add(&queue.traffic);
+        queue.add_latency(&mut self.departed.latency);
         let ready = u32::try_from(queue.tally().ready).unwrap_or(u32::MAX);
         queue.drop_all(&mut self.common, effects);
         self.common.keys.remove(&queue.id);

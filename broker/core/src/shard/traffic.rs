@@ -37,13 +37,29 @@ impl Traffic {
         self.acked += other.acked;
     }
 
+    /// The greater of each.
+    #[must_use]
+    pub fn max(&self, other: &Self) -> Self {
+        Self {
+            published: self.published.max(other.published),
+            delivered: self.delivered.max(other.delivered),
+            delivered_no_ack: self.delivered_no_ack.max(other.delivered_no_ack),
+            got: self.got.max(other.got),
+            got_no_ack: self.got_no_ack.max(other.got_no_ack),
+            got_empty: self.got_empty.max(other.got_empty),
+            redelivered: self.redelivered.max(other.redelivered),
+            acked: self.acked.max(other.acked),
+        }
+    }
+
     /// Went out, in whatever way.
     #[must_use]
     pub fn out(&self) -> u64 {
         self.delivered + self.delivered_no_ack + self.got + self.got_no_ack
     }
 
-    pub(crate) fn deliver(&mut self, count: u32, no_ack: bool, redelivered: bool) {
+    /// A run goes to a consumer.
+    pub fn deliver(&mut self, count: u32, no_ack: bool, redelivered: bool) {
         let counter = if no_ack { &mut self.delivered_no_ack } else { &mut self.delivered };
         *counter += u64::from(count);
         if redelivered {
@@ -51,7 +67,8 @@ impl Traffic {
         }
     }
 
-    pub(crate) fn get(&mut self, no_ack: bool, redelivered: bool) {
+    /// One is taken by `basic.get`.
+    pub fn get(&mut self, no_ack: bool, redelivered: bool) {
         let counter = if no_ack { &mut self.got_no_ack } else { &mut self.got };
         *counter += 1;
         self.redelivered += u64::from(redelivered);
@@ -59,6 +76,12 @@ impl Traffic {
 }
 
 impl Shard {
+    /// What the messages of queues did that have been deleted.
+    #[must_use]
+    pub fn departed(&self) -> Traffic {
+        self.departed.traffic
+    }
+
     /// What the messages of a queue did; `None` if there is no such queue.
     #[must_use]
     pub fn traffic(&self, queue: QueueId) -> Option<Traffic> {

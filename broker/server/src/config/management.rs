@@ -20,7 +20,8 @@ pub struct ManagementConfig {
     pub idle_timeout: Duration,
     /// Origins whose pages may use the API from a browser (CORS), such as `https://ops.example.com`. Empty: none but the broker's own.
     pub cors_origins: Vec<String>,
-    /// Failed logins that a user name, from one address, may have within `login_window`. After that, logins are refused (429) until the window is over.
+    /// Failed logins that a user name, from one address, may have within `login_window`, over AMQP and HTTP together. After that, logins are refused until
+    /// the window is over (429; over AMQP 403, as any other).
     pub login_failures_max: u32,
     /// How long failed logins are remembered.
     #[serde(with = "units::duration")]

@@ -313,7 +313,13 @@ impl Open {
         });
         match outcome {
             GetOutcome::Taken => {}
-            GetOutcome::Empty => self.reply(number, &Method::BasicGetEmpty(basic::GetEmpty {})),
+            GetOutcome::Empty => {
+                let mut state = self.outlet.lock();
+                if let Some(out) = state.channel(number) {
+                    out.traffic.got_empty += 1;
+                }
+                Method::BasicGetEmpty(basic::GetEmpty {}).write_frame(number, state.reply_buffer());
+            }
             GetOutcome::Loading => return Ok(Some(Wait::Load(broker.shard_index(queue.id), seen))),
         }
         Ok(None)
@@ -336,7 +342,13 @@ impl Open {
         }
         let mut settled = Vec::new();
         let known = match self.outlet.lock().channel(number) {
-            Some(out) => out.unacked.settle(DeliveryTag(wanted.tag), wanted.multiple, &mut settled),
+            Some(out) => {
+                let known = out.unacked.settle(DeliveryTag(wanted.tag), wanted.multiple, &mut settled);
+                if wanted.cause == ACK {
+                    out.traffic.acked += settled.iter().map(|run| u64::from(run.count)).sum::<u64>();
+                }
+                known
+            }
             None => Ok(()),
         };
         known.map_err(|error| Exception::new(ReplyCode::PreconditionFailed, wanted.cause, error.to_string()))?;

@@ -3,7 +3,7 @@
 use stoa_amqp::{Method, frame};
 
 use super::error::Exception;
-use super::handshake::{self, Handshake, Step};
+use super::handshake::{self, Handshake, Step, Verdict};
 use super::sasl::{self, Evidence};
 use super::session::Open;
 use super::{Connection, Identity, Stage};
@@ -16,6 +16,9 @@ impl Connection {
         let handshake = stage.take()?;
         if let Handshake::AwaitHeader = handshake {
             return self.take_header(input);
+        }
+        if let Handshake::AwaitVerdict(verdict) = handshake {
+            return self.take_verdict(verdict);
         }
         // what both sides take without having agreed on it, as in RabbitMQ
         let (frame, size) = match frame::next_frame(input, frame::SIZE_MIN) {
@@ -30,6 +33,7 @@ impl Connection {
             frame::FrameKind::Method if frame.channel == 0 => Method::decode(frame.payload).map_err(Exception::from).and_then(|method| {
                 check_room(&method, &mut self.seat, self.broker.config.limits.connections_max)?;
                 let evidence = Evidence {
+                    outlet: &self.outlet,
                     peer: &self.presence.peer,
                     certificate_user: self.certificate_user.as_deref(),
                 };
@@ -62,6 +66,35 @@ impl Connection {
             Err(exception) => return self.refuse(&exception),
         }
         Some(size)
+    }
+
+    /// The client's password was looked at, or is yet.
+    fn take_verdict(&mut self, verdict: Verdict) -> Option<usize> {
+        if !verdict.is_there() {
+            self.stage = Stage::Handshake(Some(Handshake::AwaitVerdict(verdict)));
+            return None;
+        }
+        let next = verdict.take(&self.broker, &self.presence.peer, self.outlet.lock().buffer());
+        match next {
+            Ok(next) => {
+                self.stage = Stage::Handshake(Some(next));
+                Some(0)
+            }
+            Err(exception) => self.refuse(&exception),
+        }
+    }
+
+    /// Whether the handshake waits for something that does not come from the client.
+    pub(super) fn awaits_verdict(&self) -> bool {
+        matches!(&self.stage, Stage::Handshake(Some(Handshake::AwaitVerdict(_))))
+    }
+
+    /// Whether that has come, or is not waited for any more.
+    pub(super) fn has_verdict(&self) -> bool {
+        match &self.stage {
+            Stage::Handshake(Some(Handshake::AwaitVerdict(verdict))) => verdict.is_there(),
+            _ => true,
+        }
     }
 
     /// Who the client is by its certificate. It has sent its first octets, so the handshake of TLS is over.

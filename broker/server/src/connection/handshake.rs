@@ -3,7 +3,7 @@
 //! Until the handshake is over, what goes wrong closes the socket without more ado, except where clients are known to expect a method:
 //! a refused login (`authentication_failure_close`) and an unknown virtual host.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use stoa_amqp::connection;
@@ -11,11 +11,12 @@ use stoa_amqp::{Method, ReplyCode, ShortString, Table, Value};
 use stoa_core::ids::ConnectionId;
 
 use super::error::Exception;
-use super::sasl::{self, Evidence};
+use super::sasl::{self, Claimed, Evidence};
 use crate::broker::Broker;
 use crate::compat::Compat;
 use crate::config::Limits;
 use crate::tallies::Admission;
+use crate::transport::Peer;
 
 /// What a connection is waiting for before it is open.
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub(crate) enum Handshake {
     AwaitHeader,
     /// `connection.start-ok`.
     AwaitStartOk,
+    /// What comes of a look at the client's password, which takes its time on another thread. Nothing is read meanwhile.
+    AwaitVerdict(Verdict),
     /// `connection.tune-ok`.
     AwaitTuneOk(Client),
     /// `connection.open`.
@@ -40,6 +43,15 @@ pub(crate) struct Client {
     pub(crate) cancel_notify: bool,
     /// It wants to be told when it is blocked.
     pub(crate) blocked_notify: bool,
+    /// It wants to be told that its login is refused.
+    refusal_notify: bool,
+}
+
+/// A client that waits for the answer to its password.
+#[derive(Debug)]
+pub(crate) struct Verdict {
+    client: Client,
+    is_right: Arc<OnceLock<bool>>,
 }
 
 /// What both sides agreed on.
@@ -133,18 +145,7 @@ impl Handshake {
         out: &mut Vec<u8>,
     ) -> Result<Step, Exception> {
         match (self, method) {
-            (Handshake::AwaitStartOk, Method::ConnectionStartOk(start_ok)) => {
-                let client = authenticate(start_ok, broker, evidence)?;
-                let limits = &broker.config.limits;
-                let heartbeat = limits.heartbeat.as_secs().min(u64::from(u16::MAX)) as u16;
-                let tune = connection::Tune {
-                    channel_max: limits.channel_max,
-                    frame_max: limits.frame_max,
-                    heartbeat,
-                };
-                Method::ConnectionTune(tune).write_frame(0, out);
-                Ok(Step::Next(Handshake::AwaitTuneOk(client)))
-            }
+            (Handshake::AwaitStartOk, Method::ConnectionStartOk(start_ok)) => authenticate(start_ok, broker, evidence, out).map(Step::Next),
             (Handshake::AwaitTuneOk(client), Method::ConnectionTuneOk(tune_ok)) => {
                 let tuned = tuned(tune_ok, &broker.config.limits)?;
                 Ok(Step::Next(Handshake::AwaitOpen(client, tuned)))
@@ -180,37 +181,110 @@ impl Handshake {
     }
 }
 
-fn authenticate(start_ok: &connection::StartOk<'_>, broker: &Arc<Broker>, evidence: Evidence<'_>) -> Result<Client, Exception> {
+fn authenticate(
+    start_ok: &connection::StartOk<'_>,
+    broker: &Arc<Broker>,
+    evidence: Evidence<'_>,
+    out: &mut Vec<u8>,
+) -> Result<Handshake, Exception> {
     let properties = start_ok.client_properties.to_table();
     let capability = |name: &str| match properties.get("capabilities") {
         Some(Value::Table(capabilities)) => matches!(capabilities.get(name), Some(Value::Bool(true))),
         _ => false,
     };
-    let mechanism = start_ok.mechanism.to_string();
-    let accepted = sasl::log_in(broker, &mechanism, start_ok.response, evidence).map_err(|sasl::NotOffered| {
+    let mut client = Client {
+        user: String::new(),
+        cancel_notify: capability("consumer_cancel_notify"),
+        blocked_notify: capability("connection.blocked"),
+        refusal_notify: capability("authentication_failure_close"),
+        mechanism: start_ok.mechanism.to_string(),
+        properties,
+    };
+    let claimed = sasl::claimed(broker, &client.mechanism, start_ok.response, evidence).map_err(|sasl::NotOffered| {
         let offered = sasl::mechanisms(&broker.config.sasl, evidence.certificate_user.is_some());
-        let text = format!("unsupported authentication mechanism '{mechanism}', expected one of {offered}");
+        let text = format!(
+            "unsupported authentication mechanism '{}', expected one of {offered}",
+            client.mechanism
+        );
         Exception::connection(ReplyCode::CommandInvalid, (10, 11), text)
     })?;
-    broker.logins.note(accepted.is_some());
-    match accepted {
-        Some(user) => Ok(Client {
-            user,
-            cancel_notify: capability("consumer_cancel_notify"),
-            blocked_notify: capability("connection.blocked"),
-            properties,
-            mechanism,
-        }),
-        None => {
-            tracing::warn!(peer = %evidence.peer, mechanism, "login refused");
-            let text = format!("Login was refused using authentication mechanism {mechanism}. For details see the broker logfile.");
-            let mut refused = Exception::connection(ReplyCode::AccessRefused, (0, 0), text);
-            if !capability("authentication_failure_close") {
-                // Such a client takes a closed socket for a refused login.
-                refused.code = ReplyCode::InternalError;
-            }
-            Err(refused)
+    let peer = evidence.peer;
+    match claimed {
+        Claimed::Nobody => Err(client.refused(broker, peer, Some(false))),
+        Claimed::User(user) => {
+            client.user = user;
+            Ok(client.accepted(broker, out))
         }
+        Claimed::Password(user, password) => {
+            client.user = user;
+            if broker.is_login_blocked(peer.ip(), &client.user) {
+                return Err(client.refused(broker, peer, None));
+            }
+            let local = peer.is_local();
+            match broker.log_in_now(&client.user, &password, local) {
+                Some(true) => Ok(client.accepted(broker, out)),
+                Some(false) => Err(client.refused(broker, peer, Some(true))),
+                None => {
+                    let is_right = broker.log_in_for(evidence.outlet, client.user.clone(), password, local);
+                    Ok(Handshake::AwaitVerdict(Verdict { client, is_right }))
+                }
+            }
+        }
+    }
+}
+
+impl Verdict {
+    /// Whether it has been reached.
+    pub(crate) fn is_there(&self) -> bool {
+        self.is_right.get().is_some()
+    }
+
+    /// Goes on with it.
+    pub(crate) fn take(self, broker: &Broker, peer: &Peer, out: &mut Vec<u8>) -> Result<Handshake, Exception> {
+        if self.is_right.get() == Some(&true) {
+            Ok(self.client.accepted(broker, out))
+        } else {
+            Err(self.client.refused(broker, peer, Some(true)))
+        }
+    }
+}
+
+impl Client {
+    /// It is who it says it is.
+    fn accepted(self, broker: &Broker, out: &mut Vec<u8>) -> Handshake {
+        broker.logins.note(true);
+        let limits = &broker.config.limits;
+        let heartbeat = limits.heartbeat.as_secs().min(u64::from(u16::MAX)) as u16;
+        let tune = connection::Tune {
+            channel_max: limits.channel_max,
+            frame_max: limits.frame_max,
+            heartbeat,
+        };
+        Method::ConnectionTune(tune).write_frame(0, out);
+        Handshake::AwaitTuneOk(self)
+    }
+
+    /// It is not. `counts`: as a failure of this user, for whom it was a wrong password; `None`: there were too many of them, and the password was not
+    /// looked at.
+    fn refused(&self, broker: &Broker, peer: &Peer, counts: Option<bool>) -> Exception {
+        broker.logins.note(false);
+        let (mechanism, user) = (&self.mechanism, &self.user);
+        match counts {
+            Some(counts) => {
+                tracing::warn!(%peer, mechanism, user, "login refused");
+                if counts {
+                    broker.note_failed_login(peer.ip(), user);
+                }
+            }
+            None => tracing::warn!(%peer, mechanism, user, "login refused: too many have failed"),
+        }
+        let text = format!("Login was refused using authentication mechanism {mechanism}. For details see the broker logfile.");
+        let mut refused = Exception::connection(ReplyCode::AccessRefused, (0, 0), text);
+        if !self.refusal_notify {
+            // Such a client takes a closed socket for a refused login.
+            refused.code = ReplyCode::InternalError;
+        }
+        refused
     }
 }
 

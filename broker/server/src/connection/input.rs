@@ -142,7 +142,7 @@ impl Connection {
                 }
                 Stage::Handshake(_) => match self.shake_hands(rest) {
                     Some(n) => taken += n,
-                    None => return (taken, None),
+                    None => return (taken, self.awaits_verdict().then_some(Wait::Login)),
                 },
             }
         }

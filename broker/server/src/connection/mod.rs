@@ -318,6 +318,7 @@ impl Connection {
     /// Whether what the connection waits for has come about; otherwise, from where on to wait.
     fn has_come(&self, wait: &mut Wait) -> bool {
         match wait {
+            Wait::Login => self.has_verdict(),
             Wait::Alarm => self.is_closing() || !self.broker.alarms.raised().any(),
             Wait::Rate(until) => self.is_closing() || *until <= Instant::now(),
             Wait::Commit => !self.outlet.lock().is_holding(),
@@ -472,7 +473,14 @@ impl Connection {
             SCRATCH.with_borrow_mut(|Scratch { batch, .. }| open.release(&broker, batch));
             broker.forget_outlet(self.id);
         }
-        self.outlet.lock().die();
+        let sent = {
+            let mut state = self.outlet.lock();
+            state.die();
+            state.octets_sent
+        };
+        let counters = &broker.counters;
+        counters.received.close(self.presence.received.load(Ordering::Relaxed));
+        counters.sent.close(sent);
         broker.connections.lock().remove(&self.id);
         broker.counters.connections_closed.fetch_add(1, Ordering::Relaxed);
     }
@@ -491,6 +499,6 @@ async fn progress(broker: &Broker, wait: Option<Wait>) {
         Some(Wait::Load(shard, seen) | Wait::Pressure(shard, seen)) => broker.shards[shard].progress_since(seen).await,
         // Whoever ends these wakes the connection's task.
         Some(Wait::Rate(until)) => tokio::time::sleep_until(until).await,
-        Some(Wait::Commit | Wait::Alarm) | None => std::future::pending().await,
+        Some(Wait::Login | Wait::Commit | Wait::Alarm) | None => std::future::pending().await,
     }
 }

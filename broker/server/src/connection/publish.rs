@@ -39,8 +39,6 @@ pub(crate) struct Batch {
     confirms: Vec<ToConfirm>,
     /// The time, if a message of this batch wanted to know it.
     now: Option<Millis>,
-    published: u64,
-    acknowledged: u64,
     /// It has messages and keys that are durable together or not at all.
     whole: bool,
 }
@@ -124,7 +122,6 @@ impl Batch {
     }
 
     pub(crate) fn settle(&mut self, broker: &Broker, settled: &Settled) {
-        self.acknowledged += u64::from(settled.count);
         self.ops(broker, settled.queue).push(settled.settle().into());
     }
 
@@ -133,14 +130,12 @@ impl Batch {
     }
 
     pub(crate) fn reject(&mut self, broker: &Broker, settled: &Settled) {
-        self.acknowledged += u64::from(settled.count);
         self.ops(broker, settled.queue).push(settled.reject().into());
     }
 
     /// Messages for one queue that lie in an arena which [`take_arena`](Self::take_arena) will bring. A refusal is told by
     /// [`apply_now`](Self::apply_now).
     pub(super) fn publish_held(&mut self, broker: &Broker, queue: QueueId, place: std::ops::Range<usize>, count: u32) {
-        self.published += u64::from(count);
         self.ops(broker, queue).push(Op::Publish {
             queue,
             start: place.start,
@@ -165,14 +160,7 @@ impl Batch {
             };
             refused |= broker.shards[shard].apply_now(broker, job);
         }
-        self.count(broker);
         refused
-    }
-
-    fn count(&self, broker: &Broker) {
-        let counters = &broker.counters;
-        counters.published.fetch_add(self.published, Ordering::Relaxed);
-        counters.acknowledged.fetch_add(self.acknowledged, Ordering::Relaxed);
     }
 
     /// Turns the current run of messages into one command per queue.
@@ -235,8 +223,6 @@ impl Batch {
                 ops.clear();
             }
         }
-        self.count(broker);
-        (self.published, self.acknowledged) = (0, 0);
         self.arena.clear();
         if self.arena.capacity() > ARENA_KEPT_MAX {
             self.arena = Vec::new();
@@ -358,7 +344,11 @@ impl Open {
         ) else {
             return false;
         };
-        batch.published += 1;
+        if self.tally.channel != message.channel {
+            let before = self.channels.get(&self.tally.channel);
+            self.tally.turn_channel(before.map(|channel| &*channel.counts), message.channel);
+        }
+        self.tally.add(body.len(), route.outs);
         if channel.confirms {
             batch.confirm(message.channel, checked.persistent && route.is_durable, false);
         }
@@ -366,6 +356,24 @@ impl Open {
         record::push(&mut batch.arena, flags, checked.priority, message.envelope, message.header, body);
         batch.run.count += 1;
         true
+    }
+
+    /// A message that is published goes the way of the route.
+    #[inline]
+    fn count(&mut self, channel: u16, octets: usize) {
+        if self.tally.channel != channel {
+            let before = self.channels.get(&self.tally.channel);
+            self.tally.turn_channel(before.map(|channel| &*channel.counts), channel);
+        }
+        self.tally.add(octets, self.route.outs);
+    }
+
+    /// Counts what was published since this was called last. To be called before another route is taken, and when a read is through.
+    pub(super) fn count_published(&mut self, broker: &Broker) {
+        if !self.tally.is_empty() {
+            let channel = self.channels.get(&self.tally.channel).map(|channel| &*channel.counts);
+            self.tally.settle(&broker.counters, channel, self.route.exchange.as_deref());
+        }
     }
 
     /// Routes a message, and adds it to the batch.
@@ -413,11 +421,15 @@ impl Open {
         if self.route.takes_tuples {
             checked.is_tuple = check_tuple(&ContentHeader::decode(message.header)?, message.body.octets())?;
         }
+        self.count(message.channel, message.body.octets().len());
         let durable = checked.persistent && self.route.is_durable;
         let Some(channel) = self.channels.get_mut(&message.channel) else {
             return Ok(());
         };
         if let Some(transaction) = &mut channel.transaction {
+            if !self.route.reaches {
+                channel.counts.note_lost(&broker.counters, message.mandatory);
+            }
             let taken = transaction.publish(broker, &self.route, &self.known, message, checked);
             // They are claimed at the commit.
             self.route.claims.clear();
@@ -434,7 +446,6 @@ impl Open {
             // What was published before can be confirmed before this one comes back, whether or not both were read at once.
             batch.submit(broker, &self.outlet, &self.route);
         }
-        batch.published += 1;
         let mut confirm = if alone { 0 } else { UNCONFIRMED };
         if confirms {
             let place = batch.confirm(message.channel, durable, alone);
@@ -448,10 +459,8 @@ impl Open {
             // Whoever gets it back may send it again.
             broker.seen.give_back(&self.route.claims);
             self.route.claims.clear();
-            if !replied {
-                let counters = &broker.counters;
-                let lost = if message.mandatory { &counters.returned } else { &counters.dropped };
-                lost.fetch_add(1, Ordering::Relaxed);
+            if !replied && let Some(channel) = self.channels.get(&message.channel) {
+                channel.counts.note_lost(&broker.counters, message.mandatory);
             }
             if message.mandatory && !replied {
                 let mut state = self.outlet.lock();

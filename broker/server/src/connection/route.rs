@@ -11,6 +11,7 @@ use super::properties::{Checked, KnownProperties};
 use super::publish::{Batch, Message, PUBLISH};
 use super::session::Open;
 use crate::broker::Broker;
+use crate::counters::ExchangeCounters;
 use crate::deduplication::Claim;
 use crate::rates::Bucket;
 use crate::reply_to;
@@ -42,6 +43,9 @@ pub(crate) struct Route {
     pub(super) takes_tuples: bool,
     /// Keys that exchanges met for the first time with this message; within a transaction they are claimed at its commit.
     pub(super) claims: Vec<Claim>,
+    /// Where messages to its exchange are counted, and how many queues each goes to.
+    pub(super) exchange: Option<Arc<ExchangeCounters>>,
+    pub(super) outs: u32,
 }
 
 /// What exchanges on the way ask.
@@ -91,6 +95,9 @@ impl Open {
             return Ok(());
         }
         batch.close_run(broker, &self.route.targets, UNCONFIRMED);
+        if !self.route.counts_for(message.exchange) {
+            self.count_published(broker);
+        }
         let in_transaction = self
             .channels
             .get(&message.channel)
@@ -118,6 +125,11 @@ impl Open {
 }
 
 impl Route {
+    /// Whether a message to this exchange counts where the last one did.
+    fn counts_for(&self, exchange: &[u8]) -> bool {
+        self.exchange.as_ref().is_some_and(|counters| counters.is_of(exchange))
+    }
+
     /// Becomes the route of this message, whose properties are known. `in_transaction`: what exchanges are to remember is claimed at the commit.
     pub(super) fn find(
         &mut self,
@@ -172,6 +184,10 @@ impl Route {
             }
         }
         drop(site);
+        if !route.counts_for(message.exchange) {
+            route.exchange = Some(broker.exchange_tallies.of(actor.vhost, message.exchange));
+        }
+        route.outs = route.targets.iter().filter(|target| !target.keeps).count() as u32;
         route.delay_ms = None;
         if route.targets.iter().any(|target| target.delays) {
             route.targets.sort_by_key(|target| target.delays);

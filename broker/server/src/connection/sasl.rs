@@ -6,11 +6,14 @@ use stoa_amqp::{Table, Value};
 
 use crate::broker::Broker;
 use crate::config::SaslConfig;
+use crate::outlet::Outlet;
 use crate::transport::Peer;
 
 /// What is known of a client before it says who it is.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Evidence<'a> {
+    /// Its connection, which is woken when a slow look at its password is over.
+    pub(crate) outlet: &'a Arc<Outlet>,
     pub(crate) peer: &'a Peer,
     /// The user that the client's certificate names.
     pub(crate) certificate_user: Option<&'a str>,
@@ -32,17 +35,27 @@ pub(crate) fn mechanisms(config: &SaslConfig, has_certificate: bool) -> String {
     mechanisms
 }
 
-/// The user that may log in with this; none if that is refused.
-pub(crate) fn log_in(broker: &Arc<Broker>, mechanism: &str, response: &[u8], evidence: Evidence<'_>) -> Result<Option<String>, NotOffered> {
-    let local = evidence.peer.is_local();
-    let by_password = |credentials: Option<(String, String)>| {
-        let (user, password) = credentials?;
-        broker.log_in_now(&user, &password, local).then_some(user)
-    };
+/// What a client logs in with.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Claimed {
+    /// A user, if that one has this password.
+    Password(String, String),
+    /// A user who needs none here.
+    User(String),
+    /// Nobody that may log in.
+    Nobody,
+}
+
+/// Who the client says that it is.
+pub(crate) fn claimed(broker: &Broker, mechanism: &str, response: &[u8], evidence: Evidence<'_>) -> Result<Claimed, NotOffered> {
+    let by_password =
+        |credentials: Option<(String, String)>| credentials.map_or(Claimed::Nobody, |(user, password)| Claimed::Password(user, password));
     let without_password = |user: &str| {
         let site = broker.topology.read();
-        let known = site.topology.user(user)?;
-        (local || !known.loopback_only).then(|| user.to_owned())
+        match site.topology.user(user) {
+            Some(known) if evidence.peer.is_local() || !known.loopback_only => Claimed::User(user.to_owned()),
+            _ => Claimed::Nobody,
+        }
     };
     match (mechanism, evidence.certificate_user) {
         ("PLAIN", _) => Ok(by_password(plain(response))),

@@ -22,6 +22,7 @@ use super::space::Asking;
 use super::tx::Transaction;
 use crate::alarms::Raised;
 use crate::broker::Broker;
+use crate::counters::{PublishCounters, Tally};
 use crate::outlet::Outlet;
 use crate::rates::Paying;
 use crate::tallies::Admission;
@@ -40,6 +41,8 @@ pub(crate) struct Open {
     pub(crate) channels: HashMap<u16, Channel>,
     pub(crate) route: Route,
     pub(crate) known: KnownProperties,
+    /// What it published and is not counted yet.
+    pub(super) tally: Tally,
     /// The rates that it publishes at.
     pub(crate) paying: Paying,
     /// The alarms there were when input was taken last.
@@ -85,11 +88,15 @@ pub(crate) struct Channel {
     pub(crate) last_queue: Option<ShortString>,
     /// The broker has closed the channel: everything but `close-ok` is dropped.
     closing: bool,
+    /// What it publishes.
+    pub(super) counts: Arc<PublishCounters>,
 }
 
 /// Why a connection's input has to rest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wait {
+    /// The client's password is looked at.
+    Login,
     /// The answers before this method must be durable first.
     Commit,
     /// This shard must have come further than it had: a chunk has to be read from disk.
@@ -118,6 +125,7 @@ impl Open {
             channels: HashMap::new(),
             route: Route::default(),
             known: KnownProperties::default(),
+            tally: Tally::default(),
             paying: Paying::default(),
             raised: Raised::default(),
             blocked_notify: opened.client.blocked_notify,
@@ -184,6 +192,7 @@ impl Open {
         if !batch.is_empty() {
             batch.submit(broker, &self.outlet, &self.route);
         }
+        self.count_published(broker);
         self.lend(broker);
         if wait == Some(Wait::Alarm) {
             self.tell_blocked();
@@ -373,9 +382,11 @@ impl Open {
             Exception::connection(ReplyCode::NotAllowed, (0, 0), text)
         })?;
         broker.counters.channels_opened.fetch_add(1, Ordering::Relaxed);
-        self.channels.insert(number, Channel::default());
+        let channel = Channel::default();
+        let counts = channel.counts.clone();
+        self.channels.insert(number, channel);
         let mut state = self.outlet.lock();
-        state.open_channel(number);
+        state.open_channel(number, counts);
         Method::ChannelOpenOk(channel::OpenOk {}).write_frame(number, state.reply_buffer());
         Ok(None)
     }

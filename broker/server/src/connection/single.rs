@@ -17,6 +17,7 @@ use super::records::{Dues, push_records};
 use super::route::Route;
 use super::space::check_tuple;
 use crate::broker::Broker;
+use crate::counters::Tally;
 use crate::requests::{Refusal, Requester};
 
 /// A message that is to be published.
@@ -150,6 +151,12 @@ impl Broker {
         if route.takes_tuples {
             checked.is_tuple = check_tuple(&ContentHeader::decode(&header).map_err(Exception::from)?, message.body.octets())?;
         }
+        let mut tally = Tally::default();
+        tally.add(message.body.octets().len(), route.outs);
+        tally.settle(&self.counters, None, route.exchange.as_deref());
+        if !route.reaches {
+            self.counters.dropped.fetch_add(1, Ordering::Relaxed);
+        }
         if route.targets.is_empty() {
             return Ok((false, false));
         }
@@ -230,7 +237,6 @@ impl Broker {
                 _ => break,
             }
         }
-        self.counters.delivered.fetch_add(messages.len() as u64, Ordering::Relaxed);
         self.leave_messages(queue.id, &places, taking);
         Ok(messages)
     }

@@ -11,6 +11,7 @@ use stoa_core::ids::{ConnectionId, ConsumerId, DeliveryTag, Millis, QueueId, Seq
 
 use super::{Asker, ContentsError};
 use crate::broker::Broker;
+use crate::connection::Presence;
 use crate::outlet::ChannelOut;
 use crate::transport::Peer;
 
@@ -78,6 +79,45 @@ impl Broker {
         Ok(UnackedPage { messages, next, now })
     }
 
+    /// The message that has been held for the longest in the virtual hosts that `sees` lets through, its queue, and the time now. Looked up by channel: what
+    /// one was delivered first, it holds the longest.
+    #[must_use]
+    pub fn longest_held(&self, sees: impl Fn(&str) -> bool) -> Option<(QueueId, UnackedView, Millis)> {
+        let mut longest: Option<(QueueId, UnackedView)> = None;
+        for (connection, presence) in self.presences() {
+            let (user, is_seen) = {
+                let identity = presence.identity.lock();
+                (identity.user.clone(), sees(&identity.vhost))
+            };
+            if !is_seen {
+                continue;
+            }
+            let mut state = presence.outlet.lock();
+            for channel in state.channel_numbers() {
+                let Some(out) = state.channel(channel) else { continue };
+                let Some(run) = out.unacked.runs().next() else { continue };
+                if longest.as_ref().is_some_and(|(_, other)| other.since <= run.since) {
+                    continue;
+                }
+                let holder = HolderView {
+                    connection,
+                    peer: presence.peer,
+                    local: presence.local,
+                    user: user.clone(),
+                    channel,
+                    consumer_tag: run.what.consumer.and_then(|consumer| tags_of(out).get(&consumer).cloned()),
+                };
+                longest = Some((run.what.queue, view(&run, run.what.first, holder)));
+            }
+        }
+        longest.map(|(queue, message)| (queue, message, self.timers.clock.now()))
+    }
+
+    fn presences(&self) -> Vec<(ConnectionId, Arc<Presence>)> {
+        let connections = self.connections.lock();
+        connections.iter().map(|(id, presence)| (*id, presence.clone())).collect()
+    }
+
     /// Who holds a message.
     pub(super) fn holder_of(&self, queue: QueueId, sequence: Sequence) -> Option<UnackedView> {
         let mut found = None;
@@ -92,13 +132,7 @@ impl Broker {
 
     /// Calls `f` with each run of a queue's messages that a channel holds, and with a way to tell who that is.
     fn each_held(&self, queue: QueueId, mut f: impl FnMut(&HeldRun, &dyn Fn() -> HolderView)) {
-        let connections: Vec<_> = self
-            .connections
-            .lock()
-            .iter()
-            .map(|(id, presence)| (*id, presence.clone()))
-            .collect();
-        for (connection, presence) in connections {
+        for (connection, presence) in self.presences() {
             let user = presence.identity.lock().user.clone();
             let mut state = presence.outlet.lock();
             for channel in state.channel_numbers() {

@@ -53,6 +53,7 @@ impl OutletState {
             return false;
         };
         let count = delivery.records.count;
+        channel.traffic.deliver(count, consumer.no_ack, delivery.redelivered);
         let first_tag = channel
             .unacked
             .delivered(
@@ -108,6 +109,7 @@ impl OutletState {
         let frame_max = self.frame_max;
         self.buffer();
         let Some(channel) = self.channels.get_mut(&number) else { return };
+        channel.traffic.get(no_ack, got.redelivered);
         let tag = channel.unacked.delivered(None, queue, got.sequence, 1, no_ack, got.term);
         note_overdue(&self.overdue_from, &channel.unacked);
         let (record, remaining) = (got.record, got.remaining.min(u64::from(u32::MAX)) as u32);
@@ -243,6 +245,8 @@ fn header_with_returns<'a>(header: &'a [u8], returns: u32, frame_max: u32, out: 
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
+
     use stoa_amqp::RawTable;
     use stoa_amqp::content::{ContentHeader, Properties};
     use stoa_core::channel::Term;
@@ -258,7 +262,7 @@ mod tests {
     #[test]
     fn a_channel_lends_up_to_its_limit_and_remembers_whom_it_refused() {
         let mut state = OutletState::default();
-        state.open_channel(1);
+        state.open_channel(1, Arc::default());
         assert_eq!(
             (state.lend(1, 0, 7, false), state.lend(2, 0, 7, false)),
             (7, 0),
@@ -309,7 +313,7 @@ mod tests {
     #[test]
     fn the_earliest_deadline_is_known_without_the_lock() {
         let mut state = OutletState::default();
-        state.open_channel(3);
+        state.open_channel(3, Arc::default());
         for (since, timeout_ms) in [(1000, 50_000), (2000, 3000)] {
             let since = Millis(since);
             let unacked = &mut state.channel(3).unwrap().unacked;

@@ -16,8 +16,10 @@ use parking_lot::{ArcMutexGuard, Mutex, RawMutex};
 use stoa_amqp::{ReplyCode, ShortString, fast};
 use stoa_core::channel::{Confirm, Confirms, Ticket, Unacked};
 use stoa_core::ids::{ConnectionId, ConsumerId, Epoch, Millis, QueueId};
+use stoa_core::shard::Traffic;
 use tokio::sync::Notify;
 
+use crate::counters::PublishCounters;
 use crate::reply_to::ReplyConsumer;
 use crate::transport::{Flushed, Session, Sink};
 
@@ -75,6 +77,9 @@ pub(crate) struct ChannelOut {
     pub(crate) consumers: HashMap<ShortString, ConsumerRef>,
     /// Direct reply-to: whom replies go to.
     pub(crate) replies: Option<ReplyConsumer>,
+    /// What was done with messages on it, and what it publishes, which its connection counts.
+    pub(crate) traffic: Traffic,
+    pub(crate) counts: Arc<PublishCounters>,
     /// What its client chose, for those who look.
     pub(crate) mode: ChannelMode,
     /// How many deliveries all its consumers together may hold (`basic.qos` with `global`); absent: as many as there are.
@@ -309,8 +314,12 @@ impl OutletState {
         self.channels.get_mut(&number).map(Box::as_mut)
     }
 
-    pub(crate) fn open_channel(&mut self, number: u16) {
-        self.channels.insert(number, Box::default());
+    pub(crate) fn open_channel(&mut self, number: u16, counts: Arc<PublishCounters>) {
+        let channel = ChannelOut {
+            counts,
+            ..ChannelOut::default()
+        };
+        self.channels.insert(number, Box::new(channel));
     }
 
     pub(crate) fn close_channel(&mut self, number: u16) -> Option<Box<ChannelOut>> {

@@ -1,7 +1,7 @@
 //! Who is at the other end of a socket.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// The address of a client. Behind a proxy that speaks the PROXY protocol it is the client's, not the proxy's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +19,17 @@ impl Peer {
         match self {
             Self::Ip(address) => address.ip().to_canonical().is_loopback(),
             Self::Unix => true,
+        }
+    }
+}
+
+impl Peer {
+    /// Its address; that of the broker's own machine over a Unix socket.
+    #[must_use]
+    pub fn ip(&self) -> IpAddr {
+        match self {
+            Self::Ip(address) => address.ip(),
+            Self::Unix => Ipv4Addr::LOCALHOST.into(),
         }
     }
 }

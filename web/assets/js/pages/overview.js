@@ -5,9 +5,12 @@ import { chart, samples } from '../chart.js';
 import { facts, figures, fill, h } from '../dom.js';
 import { brief, bytes, count, detailRate, duration, rate } from '../format.js';
 import { scrolling } from '../table.js';
-import { head, queueLink } from './common.js';
+import { connectionLink, head, queueLink } from './common.js';
 
 const RATES = [['publish', 'published'], ['deliver_get', 'delivered'], ['ack', 'acknowledged'], ['return_unroutable', 'returned']];
+
+/** A message that is held for less is nothing to look at. */
+const HELD_MIN_MS = 60_000;
 
 export function overview({ main, signal, saw }) {
   const needs = h('section', { 'aria-label': 'What needs attention' });
@@ -65,6 +68,20 @@ function drawNeeds(element, now) {
   }
   for (const queue of now.unconsumed ?? []) {
     need('warn', ['Nobody consumes from ', queueLink(queue.vhost, queue.name)], 'Messages wait, and there is no consumer.', `${count(queue.messages)} ready`);
+  }
+  for (const queue of now.dead_letters ?? []) {
+    need('warn', ['Messages of ', queueLink(queue.vhost, queue.name), ' die'], `They go to its dead-letter exchange: ${count(queue.dead)} since the broker started.`, rate(queue.rate));
+  }
+  const held = now.longest_held;
+  if (held && held.age_ms >= HELD_MIN_MS) {
+    need('warn', ['A message of ', queueLink(held.vhost, held.queue), ' has been held for long'], [
+      held.consumer_tag ? `By the consumer ${held.consumer_tag}, ` : 'Taken by basic.get, ', `channel ${held.channel} of `,
+      held.connection ? connectionLink(held.connection) : 'a connection', `, user ${held.user}. It is acknowledged, or comes back when the channel is closed.`], duration(held.age_ms));
+  }
+  for (const slow of now.slow_consumers ?? []) {
+    need('warn', [`The consumer ${slow.consumer_tag} of `, queueLink(slow.vhost, slow.queue), ' does not keep up'], [
+      'It holds as many messages as it may while others wait: ', slow.connection ? connectionLink(slow.connection) : 'a connection', `, channel ${slow.channel}.`],
+    `${count(slow.unacknowledged)} held`);
   }
   fill(element, items.length ? h('ul.needs', {}, items) : h('div.calm', {}, '✓', h('span', {}, 'Nothing needs you now: no alarms, nobody blocked, no queue that grows.')));
 }
