@@ -19,6 +19,40 @@ async fn until(broker: &Broker, name: &str, wanted: f64) {
     .await;
 }
 
+/// The same by exchange, queue and channel, and of one virtual host.
+fn counted_apart(broker: &Broker, exchange: &str, queue: &str) {
+    let each = scrape(broker.http(), "/metrics/per-object");
+    let exchange_label = format!("exchange=\"{exchange}\"");
+    let queue_label = format!("queue=\"{}\"", queue);
+    for (name, labels, expected) in [
+        (
+            "rabbitmq_exchange_messages_published_total",
+            &["vhost=\"/\"", &*exchange_label][..],
+            3.0,
+        ),
+        ("rabbitmq_queue_messages_published_total", &[&*queue_label], 4.0),
+        ("rabbitmq_queue_consumers", &[&*queue_label], 1.0),
+        ("rabbitmq_channel_messages_published_total", &["(1)\""], 4.0),
+        ("rabbitmq_channel_messages_published_total", &["(2)\""], 1.0),
+        ("rabbitmq_channel_messages_confirmed_total", &["(2)\""], 1.0),
+        ("rabbitmq_channel_messages_unroutable_dropped_total", &["(1)\""], 1.0),
+        ("rabbitmq_channel_get_total", &["(1)\""], 1.0),
+        ("rabbitmq_channel_get_ack_total", &["(1)\""], 1.0),
+        ("rabbitmq_channel_messages_acked_total", &["(1)\""], 1.0),
+    ] {
+        assert_eq!(sum(&each, name, labels), expected, "{name} {labels:?}");
+    }
+    let detailed = scrape(
+        broker.http(),
+        "/metrics/detailed?family=queue_coarse_metrics&vhost=%2F&family=vhost_status",
+    );
+    assert!(sum(&detailed, "rabbitmq_detailed_queue_messages_ready", &["vhost=\"/\""]) >= 1.0);
+    assert_eq!(sum(&detailed, "rabbitmq_cluster_vhost_status", &[]), 1.0);
+    assert!(!detailed.contains("rabbitmq_detailed_queue_consumers"), "that was not asked for");
+    let elsewhere = scrape(broker.http(), "/metrics/detailed?family=queue_coarse_metrics&vhost=other");
+    assert!(!elsewhere.contains("queue=\"") && elsewhere.contains("rabbitmq_identity_info"));
+}
+
 #[tokio::test]
 async fn messages_are_counted_and_stay_counted() {
     let Some(broker) = Broker::own() else { return };
@@ -81,36 +115,7 @@ async fn messages_are_counted_and_stay_counted() {
         "declarations are committed"
     );
 
-    let each = scrape(broker.http(), "/metrics/per-object");
-    let exchange_label = format!("exchange=\"{exchange}\"");
-    let queue_label = format!("queue=\"{}\"", queues[0]);
-    for (name, labels, expected) in [
-        (
-            "rabbitmq_exchange_messages_published_total",
-            &["vhost=\"/\"", &*exchange_label][..],
-            3.0,
-        ),
-        ("rabbitmq_queue_messages_published_total", &[&*queue_label], 4.0),
-        ("rabbitmq_queue_consumers", &[&*queue_label], 1.0),
-        ("rabbitmq_channel_messages_published_total", &["(1)\""], 4.0),
-        ("rabbitmq_channel_messages_published_total", &["(2)\""], 1.0),
-        ("rabbitmq_channel_messages_confirmed_total", &["(2)\""], 1.0),
-        ("rabbitmq_channel_messages_unroutable_dropped_total", &["(1)\""], 1.0),
-        ("rabbitmq_channel_get_total", &["(1)\""], 1.0),
-        ("rabbitmq_channel_get_ack_total", &["(1)\""], 1.0),
-        ("rabbitmq_channel_messages_acked_total", &["(1)\""], 1.0),
-    ] {
-        assert_eq!(sum(&each, name, labels), expected, "{name} {labels:?}");
-    }
-    let detailed = scrape(
-        broker.http(),
-        "/metrics/detailed?family=queue_coarse_metrics&vhost=%2F&family=vhost_status",
-    );
-    assert!(sum(&detailed, "rabbitmq_detailed_queue_messages_ready", &["vhost=\"/\""]) >= 1.0);
-    assert_eq!(sum(&detailed, "rabbitmq_cluster_vhost_status", &[]), 1.0);
-    assert!(!detailed.contains("rabbitmq_detailed_queue_consumers"), "that was not asked for");
-    let elsewhere = scrape(broker.http(), "/metrics/detailed?family=queue_coarse_metrics&vhost=other");
-    assert!(!elsewhere.contains("queue=\"") && elsewhere.contains("rabbitmq_identity_info"));
+    counted_apart(&broker, &exchange, &queues[0]);
 
     held.nack(REQUEUE).await.unwrap();
     for queue in &queues {
