@@ -3,13 +3,14 @@
 //!
 //! A message that is passed over is *skipped*: it stays ready, but lies below the cursor, in the lane's `skipped`.
 
-use crate::ids::{ConsumerId, Millis, Sequence};
+use crate::channel::Term;
+use crate::ids::{ConsumerId, Millis, QueueId, Sequence};
 use crate::record::{Record, Records};
 use crate::shard::bits::Bits;
 use crate::shard::command::{GetOutcome, Got};
 use crate::shard::common::Common;
 use crate::shard::dispatch::OVERHEAD_BYTES;
-use crate::shard::effects::{Delivery, Effects};
+use crate::shard::effects::{Consumer, Delivery, Effects};
 use crate::shard::keys::Key;
 use crate::shard::lane::{Lane, lane_of};
 use crate::shard::queue::Queue;
@@ -23,6 +24,14 @@ pub(crate) struct Candidate {
     pub(crate) key: Option<Key>,
     /// It was skipped; else it is what the cursor or what came back is at.
     pub(crate) waits: bool,
+}
+
+/// Why a consumer cannot be given a message now.
+pub(crate) enum Full {
+    /// Its outlet's window is used up.
+    Outlet,
+    /// Its channel holds as many deliveries as it may.
+    Channel,
 }
 
 /// What is next.
@@ -66,38 +75,24 @@ impl Queue {
             return false;
         };
         let consumer = &subscriber.consumer;
-        let outlet = common.outlets.entry(consumer.outlet).or_default();
-        if outlet.stalled || outlet.used >= common.limits.window_bytes {
-            outlet.parked.push((self.id, id));
-            if !std::mem::replace(&mut outlet.stalled, true) {
-                effects.stalled(consumer.outlet);
+        match common.room_for_one(consumer, self.id, effects) {
+            Ok(()) => {}
+            Err(Full::Outlet) => {
+                self.subscribers.park_one(id);
+                return false;
             }
-            self.subscribers.park_one(id);
-            return false;
-        }
-        if consumer.is_limited() {
-            let granted = effects.lend(consumer, 1) > 0;
-            outlet.lent(consumer.channel, self.id, id, granted);
-            if !granted {
+            Err(Full::Channel) => {
                 self.subscribers.refuse_one(id);
                 return false;
             }
         }
-        let at = lane.find(candidate.sequence);
-        let returns = lane.returns_of(candidate.sequence);
-        let chunk = &mut lane.chunks[at];
-        let place = chunk.index(candidate.sequence);
-        let (_, used, bytes) = chunk.records(place..place + 1, u64::MAX, OVERHEAD_BYTES);
-        outlet.used += used;
-        effects.deliver(Delivery {
-            consumer,
-            queue: self.id,
-            first: candidate.sequence,
-            redelivered: candidate.redelivered,
-            term: consumer.term(term),
-            returns,
-            records: Records { bytes, count: 1 },
-        });
+        lane.deliver_one(
+            candidate.sequence,
+            candidate.redelivered,
+            (consumer, self.id, term),
+            common,
+            effects,
+        );
         let no_ack = consumer.no_ack;
         self.traffic.deliver(1, no_ack, candidate.redelivered);
         self.subscribers.took_one(id);
@@ -185,7 +180,55 @@ impl Queue {
     }
 }
 
+impl Common {
+    /// Whether the outlet and the channel of a queue's consumer take one message more. If not, it is told when they do.
+    pub(crate) fn room_for_one(&mut self, consumer: &Consumer, queue: QueueId, effects: &mut impl Effects) -> Result<(), Full> {
+        let outlet = self.outlets.entry(consumer.outlet).or_default();
+        if outlet.stalled || outlet.used >= self.limits.window_bytes {
+            outlet.parked.push((queue, consumer.id));
+            if !std::mem::replace(&mut outlet.stalled, true) {
+                effects.stalled(consumer.outlet);
+            }
+            return Err(Full::Outlet);
+        }
+        if consumer.is_limited() {
+            let granted = effects.lend(consumer, 1) > 0;
+            outlet.lent(consumer.channel, queue, consumer.id, granted);
+            if !granted {
+                return Err(Full::Channel);
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Lane {
+    /// Hands out one message in memory to a consumer that has [room](Common::room_for_one) for it, under the name of this queue.
+    pub(crate) fn deliver_one(
+        &mut self,
+        sequence: Sequence,
+        redelivered: bool,
+        (consumer, queue, term): (&Consumer, QueueId, Term),
+        common: &mut Common,
+        effects: &mut impl Effects,
+    ) {
+        let at = self.find(sequence);
+        let returns = self.returns_of(sequence);
+        let chunk = &mut self.chunks[at];
+        let place = chunk.index(sequence);
+        let (_, used, bytes) = chunk.records(place..place + 1, u64::MAX, OVERHEAD_BYTES);
+        common.outlets.entry(consumer.outlet).or_default().used += used;
+        effects.deliver(Delivery {
+            consumer,
+            queue,
+            first: sequence,
+            redelivered,
+            term: consumer.term(term),
+            returns,
+            records: Records { bytes, count: 1 },
+        });
+    }
+
     /// A message in memory.
     pub(crate) fn record(&mut self, sequence: Sequence) -> Option<Record<'_>> {
         let at = self.find(sequence);

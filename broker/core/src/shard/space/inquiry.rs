@@ -30,12 +30,6 @@ impl Inquiry {
             candidate: None,
         }
     }
-
-    /// What the tuples must be like.
-    #[must_use]
-    pub fn template(&self) -> &Arc<Template> {
-        &self.template
-    }
 }
 
 /// What became of an inquiry.
@@ -86,18 +80,7 @@ impl Shard {
             return Inquired::End;
         };
         queue.used(common);
-        match queue.inquire(inquiry, common, effects, take) {
-            Ok((sequence, redelivered)) => {
-                queue.traffic.get(no_ack, redelivered);
-                queue.take_out(sequence, no_ack, common, effects);
-                Inquired::Found
-            }
-            Err(Inquired::End) => {
-                queue.traffic.got_empty += 1;
-                Inquired::End
-            }
-            Err(outcome) => outcome,
-        }
+        queue.take_next(inquiry, no_ack, common, effects, take)
     }
 
     /// Counts the tuples of a space that match, from where the inquiry is on, and adds them to `count`. Never [`Inquired::Found`].
@@ -117,13 +100,6 @@ impl Shard {
         }
     }
 
-    /// Whether somebody holds a tuple of a space that may match: it may come back.
-    #[must_use]
-    pub fn is_held(&self, queue: QueueId, template: &Template) -> bool {
-        let queue = self.queues.get(&queue);
-        queue.is_some_and(|queue| queue.is_held(template, &self.common))
-    }
-
     /// Whether a queue is a space.
     #[must_use]
     pub fn is_space(&self, queue: QueueId) -> bool {
@@ -141,17 +117,33 @@ impl Queue {
         take: impl FnOnce(Got<'_>),
     ) -> GetOutcome {
         let mut inquiry = Inquiry::new(Arc::new(Template::any()));
-        match self.inquire(&mut inquiry, common, effects, take) {
+        match self.take_next(&mut inquiry, no_ack, common, effects, take) {
+            Inquired::Found => GetOutcome::Taken,
+            Inquired::Loading => GetOutcome::Loading,
+            Inquired::End | Inquired::Pausing => GetOutcome::Empty,
+        }
+    }
+
+    /// Takes the next tuple of an inquiry.
+    fn take_next<E: Effects>(
+        &mut self,
+        inquiry: &mut Inquiry,
+        no_ack: bool,
+        common: &mut Common,
+        effects: &mut E,
+        take: impl FnOnce(Got<'_>),
+    ) -> Inquired {
+        match self.inquire(inquiry, common, effects, take) {
             Ok((sequence, redelivered)) => {
                 self.traffic.get(no_ack, redelivered);
                 self.take_out(sequence, no_ack, common, effects);
-                GetOutcome::Taken
+                Inquired::Found
             }
-            Err(Inquired::Loading) => GetOutcome::Loading,
-            Err(_) => {
+            Err(Inquired::End) => {
                 self.traffic.got_empty += 1;
-                GetOutcome::Empty
+                Inquired::End
             }
+            Err(outcome) => outcome,
         }
     }
 
@@ -176,7 +168,7 @@ impl Queue {
         let (term, remaining) = (self.term(common), self.tally().ready - 1);
         let lane = self.lanes.current_mut();
         let (returns, redelivered) = (lane.returns_of(sequence), lane.is_skipped_again(sequence));
-        let record = lane.tuple_record(sequence).ok_or(Inquired::End)?;
+        let record = lane.record(sequence).ok_or(Inquired::End)?;
         look(Got {
             record,
             sequence,

@@ -30,10 +30,9 @@ pub(crate) use tuples::{Tuples, each_entry};
 use stoa_amqp::RawTable;
 use stoa_amqp::content::{ContentHeader, Properties};
 
-use crate::ids::{ConsumerId, QueueId, Sequence};
+use crate::ids::{ConsumerId, QueueId};
 use crate::record::Record;
 use crate::shard::Shard;
-use crate::shard::lane::Lane;
 use crate::space::{Malformed, Tuple};
 
 /// The bit of a queue's id that says that what was delivered is a copy: settling it settles nothing.
@@ -65,15 +64,6 @@ pub(crate) fn tuple_of(record: Record<'_>) -> Result<Tuple<'_>, Malformed> {
         Ok(properties) => Tuple::of_message(&properties, body),
         // No client can have sent it: it was decoded before it came here.
         Err(_) => Tuple::record(RawTable::default()),
-    }
-}
-
-impl Lane {
-    /// A message in memory.
-    pub(crate) fn tuple_record(&mut self, sequence: Sequence) -> Option<Record<'_>> {
-        let at = self.find(sequence);
-        let chunk = self.chunks.get_mut(at)?;
-        chunk.record(chunk.index(sequence))
     }
 }
 

@@ -1,13 +1,12 @@
 //! Dispatch in a space: what arrived or came back goes to those who wait for it, then those who search go on.
 
 use crate::ids::{ConsumerId, Millis, Sequence};
-use crate::record::Records;
 use crate::shard::bits::Bits;
 use crate::shard::chunk::state;
 use crate::shard::common::Common;
-use crate::shard::dispatch::OVERHEAD_BYTES;
-use crate::shard::effects::{Delivery, Effects, Event};
+use crate::shard::effects::{Effects, Event};
 use crate::shard::queue::Queue;
+use crate::shard::single::Full;
 use crate::shard::space::seekers::{Seekers, Why};
 use crate::shard::space::{Inquiry, tuple_of};
 use crate::space::{Digest, Search, Step, Template};
@@ -132,7 +131,7 @@ impl Queue {
         if space.waiters.is_empty() {
             return None;
         }
-        let tuple = tuple_of(lanes.current_mut().tuple_record(sequence)?).ok()?;
+        let tuple = tuple_of(lanes.current_mut().record(sequence)?).ok()?;
         digest.read(&tuple);
         let mut waiters = Vec::new();
         let taker = space.waiters.arrived(&tuple, digest, &mut waiters);
@@ -273,7 +272,7 @@ impl Queue {
     }
 
     fn is_match(&mut self, sequence: Sequence, template: &Template) -> bool {
-        let record = self.lanes.current_mut().tuple_record(sequence);
+        let record = self.lanes.current_mut().record(sequence);
         let tuple = record.and_then(|record| tuple_of(record).ok());
         tuple.is_some_and(|tuple| template.matches(&tuple))
     }
@@ -363,40 +362,21 @@ impl Queue {
             space.stand(id, Why::NoCredit);
             return false;
         }
-        let outlet = common.outlets.entry(consumer.outlet).or_default();
-        if outlet.stalled || outlet.used >= common.limits.window_bytes {
-            outlet.parked.push((queue, id));
-            if !std::mem::replace(&mut outlet.stalled, true) {
-                effects.stalled(consumer.outlet);
+        match common.room_for_one(consumer, queue, effects) {
+            Ok(()) => {}
+            Err(Full::Outlet) => {
+                space.stand(id, Why::Parked);
+                return false;
             }
-            space.stand(id, Why::Parked);
-            return false;
-        }
-        if consumer.is_limited() {
-            let granted = effects.lend(consumer, 1) > 0;
-            outlet.lent(consumer.channel, queue, id, granted);
-            if !granted {
+            Err(Full::Channel) => {
                 space.stand(id, Why::Refused);
                 return false;
             }
         }
         let lane = self.lanes.current_mut();
-        let at = lane.find(sequence);
-        let (returns, redelivered) = (lane.returns_of(sequence), lane.is_skipped_again(sequence));
-        let chunk = &mut lane.chunks[at];
-        let place = chunk.index(sequence);
-        let (_, used, bytes) = chunk.records(place..place + 1, u64::MAX, OVERHEAD_BYTES);
-        outlet.used += used;
-        let no_ack = consumer.no_ack;
-        effects.deliver(Delivery {
-            consumer,
-            queue: if reads { queue.copies() } else { queue },
-            first: sequence,
-            redelivered,
-            term: consumer.term(term),
-            returns,
-            records: Records { bytes, count: 1 },
-        });
+        let (redelivered, no_ack) = (lane.is_skipped_again(sequence), consumer.no_ack);
+        let name = if reads { queue.copies() } else { queue };
+        lane.deliver_one(sequence, redelivered, (consumer, name, term), common, effects);
         self.traffic.deliver(1, no_ack || reads, redelivered);
         let wants_more = space.took(id);
         if wants_more && space.get(id).is_some_and(|seeker| seeker.credit() == 0) {

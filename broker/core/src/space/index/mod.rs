@@ -191,12 +191,6 @@ impl TupleIndex {
         self.rows.get(sequence.0).map(|(entry, _)| entry)
     }
 
-    /// Whether a tuple is there, free or held.
-    #[must_use]
-    pub fn contains(&self, sequence: Sequence) -> bool {
-        self.entry_at(sequence).is_some()
-    }
-
     /// A taker holds the tuple: no search finds it. Whether it was free.
     pub fn hold(&mut self, sequence: Sequence) -> bool {
         let Some(entry) = self.rows.free(sequence.0) else { return false };
